@@ -1,0 +1,1 @@
+"""Pixels: stores, probing, normalising, what is in a clip, and how good a result is."""

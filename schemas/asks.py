@@ -1,0 +1,311 @@
+"""Questions that are answered at once, over request/reply. They change nothing that must survive
+except what the answer says was stored.
+
+Every question names the tenant it is asked for; ``ANY_TENANT`` is the platform operator's view. A
+module answers about another tenant's object exactly as about an absent one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.base import EPOCH, JobId, MicroTokens, ProviderId, TaskId, TenantId, UserId, VideoId
+from schemas.jobs import Job, JobState, Selection
+from schemas.money import LedgerLine
+from schemas.routing import ProviderRecord, RoutingManifest
+from schemas.video import VideoMetadata
+
+ANY_TENANT = TenantId("*")
+"""The platform operator sees every tenant; no message is ever published under this name."""
+
+PAGE_LIMIT = 200
+"""Most rows one answer holds."""
+
+
+class InspectUpload(Struct, frozen=True, kw_only=True):
+    """To Video Intake: is this stored upload a video we can work on?"""
+
+    video_id: VideoId
+    tenant_id: TenantId
+    user_id: UserId
+    source_uri: str
+
+
+class UploadInspected(Struct, frozen=True, kw_only=True):
+    """Video Intake's answer. When not ``accepted``, nothing was kept."""
+
+    video_id: VideoId
+    accepted: bool
+    code: str = ""
+    reason: str = ""
+    hint: str = ""
+    metadata: VideoMetadata | None = None
+
+
+class FindUpload(Struct, frozen=True, kw_only=True):
+    """To Video Intake: what do you know of this upload?"""
+
+    video_id: VideoId
+    tenant_id: TenantId
+
+
+class UploadFound(Struct, frozen=True, kw_only=True):
+    """Video Intake's answer; ``source_uri`` is empty when this tenant has no such upload."""
+
+    video_id: VideoId
+    source_uri: str = ""
+    metadata: VideoMetadata | None = None
+
+
+class JobSummary(Struct, frozen=True, kw_only=True):
+    """One line of a job list."""
+
+    job_id: JobId
+    tenant_id: TenantId
+    user_id: UserId
+    video_id: VideoId
+    effect_type: str
+    state: JobState
+    created_at: datetime
+    updated_at: datetime
+    charged_microtokens: MicroTokens = 0
+    code: str = ""
+    reason: str = ""
+
+
+class ListJobs(Struct, frozen=True, kw_only=True):
+    """To the orchestrator: the newest jobs first. ``before`` is the last job id already seen."""
+
+    tenant_id: TenantId
+    limit: int = 50
+    before: str = ""
+
+
+class JobPage(Struct, frozen=True, kw_only=True):
+    """``next`` is the cursor of the following page, empty at the end."""
+
+    jobs: tuple[JobSummary, ...]
+    next: str = ""
+
+
+class FindJob(Struct, frozen=True, kw_only=True):
+    """To the orchestrator: everything its saga knows of one job."""
+
+    tenant_id: TenantId
+    job_id: JobId
+
+
+class JobFound(Struct, frozen=True, kw_only=True):
+    """``job`` is null when this tenant has no such job; ``revision`` counts the saga's steps."""
+
+    job: Job | None = None
+    revision: int = 0
+
+
+class PendingApproval(Struct, frozen=True, kw_only=True):
+    """One line of the approval queue."""
+
+    job_id: JobId
+    tenant_id: TenantId
+    state: str
+    """``pending``, ``approved`` or ``rejected``."""
+    requested_at: datetime
+    selection: Selection
+    decided_by: UserId = UserId("")
+    reason: str = ""
+
+
+class ListApprovals(Struct, frozen=True, kw_only=True):
+    """To approval: what waits for an admin, oldest first."""
+
+    tenant_id: TenantId
+    state: str = "pending"
+    limit: int = 50
+
+
+class FindApproval(Struct, frozen=True, kw_only=True):
+    """To approval: one job's place in the queue."""
+
+    tenant_id: TenantId
+    job_id: JobId
+
+
+class ApprovalPage(Struct, frozen=True, kw_only=True):
+    """Empty when nothing waits, or when the tenant has no such job."""
+
+    approvals: tuple[PendingApproval, ...]
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    """What a user was told, in the application."""
+
+    user_id: UserId
+    job_id: JobId
+    kind: str
+    channel: str
+    subject: str
+    body: str
+    at: datetime
+    link: str = ""
+
+
+class ListNotifications(Struct, frozen=True, kw_only=True):
+    """To approval: what a user was told, newest first."""
+
+    tenant_id: TenantId
+    user_id: UserId
+    limit: int = 50
+
+
+class NotificationPage(Struct, frozen=True, kw_only=True):
+    """A user's in-app messages."""
+
+    notifications: tuple[Notification, ...]
+
+
+class GalleryItem(Struct, frozen=True, kw_only=True):
+    """A pinned revision. The gallery is public, so no tenant and no user stands here."""
+
+    effect_id: str
+    revision_id: str
+    revision: int
+    effect_type: str
+    title: str
+    video_uri: str
+    content_hash: str
+    published_at: datetime
+    gallery_url: str = ""
+    poster_uri: str = ""
+    provider_id: ProviderId = ProviderId("")
+    composite_score: float = 0.0
+
+
+class ListGallery(Struct, frozen=True, kw_only=True):
+    """To the gallery: the newest effects first. ``before`` is the last effect id already seen."""
+
+    limit: int = 50
+    before: str = ""
+    effect_type: str = ""
+
+
+class FindEffect(Struct, frozen=True, kw_only=True):
+    """To the gallery: the pinned revision of one effect."""
+
+    effect_id: str
+
+
+class GalleryPage(Struct, frozen=True, kw_only=True):
+    """Empty when nothing is published, or when there is no such effect."""
+
+    effects: tuple[GalleryItem, ...]
+    next: str = ""
+
+
+class ListProviders(Struct, frozen=True, kw_only=True):
+    """To the provider registry: the current revision of every provider."""
+
+
+class ProviderPage(Struct, frozen=True, kw_only=True):
+    """Sorted by provider id."""
+
+    providers: tuple[ProviderRecord, ...]
+
+
+class ReadWallet(Struct, frozen=True, kw_only=True):
+    """To the Economic Engine: what does this tenant have?"""
+
+    tenant_id: TenantId
+
+
+class Wallet(Struct, frozen=True, kw_only=True):
+    """``available`` is what may be spent; ``held`` is reserved by open jobs."""
+
+    tenant_id: TenantId
+    available_microtokens: MicroTokens
+    held_microtokens: MicroTokens
+    spent_microtokens: MicroTokens
+
+
+class ReadStatement(Struct, frozen=True, kw_only=True):
+    """To the Economic Engine: the ledger lines of a tenant, or of one of its jobs, oldest first."""
+
+    tenant_id: TenantId
+    job_id: JobId = JobId("")
+    limit: int = 200
+
+
+class JobAccount(Struct, frozen=True, kw_only=True):
+    """What one job brought and cost. ``marginality`` is null when nothing was charged."""
+
+    job_id: JobId
+    charged_microtokens: MicroTokens
+    cost_microtokens: MicroTokens
+    marginality: float | None
+    cost_by_task: dict[TaskId, MicroTokens] = {}
+
+
+class Statement(Struct, frozen=True, kw_only=True):
+    """``account`` is there when one job was asked for."""
+
+    lines: tuple[LedgerLine, ...]
+    account: JobAccount | None = None
+
+
+class VerifyLedger(Struct, frozen=True, kw_only=True):
+    """To the Economic Engine: add the whole ledger up again."""
+
+
+class LedgerVerdict(Struct, frozen=True, kw_only=True):
+    """``problems`` is empty when every rule holds; each entry is one sentence."""
+
+    entries: int
+    accounts: int
+    problems: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+    """The rules that were checked, one sentence each."""
+
+
+class MarginRow(Struct, frozen=True, kw_only=True):
+    """One provider and effect type in one window. Ratios of sums, never means of ratios."""
+
+    window: str
+    """``1h``, ``24h`` or ``7d``."""
+    provider_id: ProviderId
+    effect_type: str
+    tasks: int
+    failures: int
+    charged_microtokens: MicroTokens
+    cost_microtokens: MicroTokens
+    marginality: float | None
+
+
+class ReadMargins(Struct, frozen=True, kw_only=True):
+    """To the Economic Engine, for the admin panel only."""
+
+
+class Margins(Struct, frozen=True, kw_only=True):
+    """The live margins and the manifest they lead to."""
+
+    rows: tuple[MarginRow, ...]
+    manifest: RoutingManifest | None = None
+    at: datetime = EPOCH
+
+
+Question = (
+    InspectUpload
+    | FindUpload
+    | ListJobs
+    | FindJob
+    | ListApprovals
+    | FindApproval
+    | ListNotifications
+    | ListGallery
+    | FindEffect
+    | ListProviders
+    | ReadWallet
+    | ReadStatement
+    | VerifyLedger
+    | ReadMargins
+)

@@ -1,0 +1,172 @@
+"""Provider records, the routing manifest, and the recommendation read from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.base import MicroTokens, Milliseconds, ProviderId, UnitInterval, WorkflowId
+
+
+class CostModel(Struct, frozen=True, kw_only=True):
+    """What a render is expected to use; ``base_cost_per_frame`` is in tokens."""
+
+    base_cost_per_frame: float
+    gpu_type_required: str
+    avg_gpu_seconds_per_frame: float
+    cold_start_penalty_seconds: float = 0.0
+
+
+class ProviderHealth(Struct, frozen=True, kw_only=True):
+    """What the last checks said."""
+
+    status: str
+    last_check: datetime
+    success_rate_24h: UnitInterval | None = None
+    avg_latency_ms_24h: int | None = None
+    health_score: UnitInterval = 0.0
+
+
+class ParameterRule(Struct, frozen=True, kw_only=True):
+    """A parameter a provider takes: its type, its bounds, and where it goes in the graph."""
+
+    node: str
+    input: str
+    type: str
+    """``int``, ``float``, ``str`` or ``choice``."""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+class NodeMap(Struct, frozen=True, kw_only=True):
+    """Which node of the graph takes what."""
+
+    video_input_node: str
+    output_node: str
+    prompt_node: str = ""
+    negative_prompt_node: str = ""
+    sampler_node: str = ""
+    checkpoint_loader: str = ""
+
+
+class ProviderRecord(Struct, frozen=True, kw_only=True):
+    """A provider is data: the record, the graph, the node map, the cost model."""
+
+    provider_id: ProviderId
+    display_name: str
+    adapter_class: str
+    config_path: str
+    workflow_json_path: str
+    capabilities: tuple[str, ...]
+    supported_effect_types: tuple[str, ...]
+    node_dependencies: tuple[str, ...]
+    cost_model: CostModel
+    health: ProviderHealth | None = None
+    workflow_id: WorkflowId = WorkflowId("")
+    revision: int = 1
+    status: str = "active"
+    """``active``, ``shadow``, ``draining`` or ``disabled``."""
+    lane: str = "standard"
+    node_mapping: NodeMap = NodeMap(video_input_node="", output_node="")
+    default_parameters: dict[str, str | int | float | bool | None] = {}
+    parameter_rules: dict[str, ParameterRule] = {}
+    required_models: tuple[str, ...] = ()
+    required_custom_nodes: tuple[str, ...] = ()
+    graph: dict[str, dict[str, object]] = {}
+    target_look: dict[str, float] = {}
+    """What the look should do to a clip, for style adherence: e.g. ``contrast: 1.3``."""
+
+
+class ProviderRoute(Struct, frozen=True, kw_only=True):
+    """One provider's place in the routing of one effect type."""
+
+    provider_id: ProviderId
+    workflow_id: WorkflowId
+    lane: str
+    weight: UnitInterval
+    """Share of jobs that go to this provider first."""
+    expected_cost_tokens: int
+    expected_cost_microtokens: MicroTokens
+    expected_quality_score: dict[str, float]
+    expected_duration_ms: Milliseconds
+    success_rate: UnitInterval
+    confidence: str
+    """``high``, ``medium`` or ``low``."""
+    reason: str
+    utility: float = 0.0
+    samples: int = 0
+    status: str = "active"
+    subtypes: tuple[str, ...] = ()
+    """The looks it offers within the effect type."""
+
+
+class EffectRoute(Struct, frozen=True, kw_only=True):
+    """The routing of one effect type: providers, best first."""
+
+    effect_type: str
+    default_provider_id: ProviderId
+    providers: tuple[ProviderRoute, ...]
+
+
+class RoutingManifest(Struct, frozen=True, kw_only=True):
+    """What the Economic Engine publishes and every routing decision reads."""
+
+    version: int
+    generated_at: datetime
+    reason: str
+    effects: dict[str, EffectRoute]
+    exploration_percentage: UnitInterval = 0.05
+    exploration_block: int = 20
+    valid_until: datetime | None = None
+
+
+class UserPreferences(Struct, frozen=True, kw_only=True):
+    """``priority`` is ``quality``, ``speed``, ``cost`` or ``balanced``."""
+
+    priority: str = "balanced"
+
+
+class ContentMetadata(Struct, frozen=True, kw_only=True):
+    """What of the content matters for routing."""
+
+    scene: str = ""
+    motion: str = ""
+    duration_ms: Milliseconds = 0
+
+
+class RecommendationRequest(Struct, frozen=True, kw_only=True):
+    """Asked of the local manifest, answered without a network."""
+
+    task_type: str
+    effect_subtype: str = ""
+    user_preferences: UserPreferences = UserPreferences()
+    content_metadata: ContentMetadata = ContentMetadata()
+    budget_tokens: int | None = None
+
+
+class RecommendedProvider(Struct, frozen=True, kw_only=True):
+    """One of the providers to try."""
+
+    provider_id: ProviderId
+    expected_cost_tokens: int
+    expected_quality_score: dict[str, float]
+    expected_duration_ms: Milliseconds
+    confidence: str
+    reason: str
+    workflow_id: WorkflowId = WorkflowId("")
+    lane: str = "standard"
+    propensity: UnitInterval = 1.0
+    role: str = "default"
+
+
+class ProviderRecommendation(Struct, frozen=True, kw_only=True):
+    """Which providers to try for a job, and whether one of them is an exploration."""
+
+    recommended_providers: tuple[RecommendedProvider, ...]
+    exploration_mode: bool
+    exploration_percentage: UnitInterval
+    manifest_version: int = 0
+    slot: int = -1
+    """The job's place in its effect type's block of twenty."""

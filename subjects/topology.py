@@ -1,0 +1,286 @@
+"""Streams, consumers and buckets as one typed declaration.
+
+``effectmesh topology plan|apply|check`` compares it with a server; ``nats/*.json`` is written from
+it. Actors only bind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from schemas import commands, events
+from schemas.base import Event, Message, Module
+from subjects import build
+
+MINUTE: Final = 60
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
+
+MAX_DELIVER: Final = 8
+"""Deliveries of one message before it is a dead letter."""
+ACK_WAIT_S: Final = 30
+GPU_ACK_WAIT_S: Final = 20
+"""Short: a dead agent is noticed after this; a live one beats every third of it."""
+
+
+class Stream(Struct, frozen=True, kw_only=True):
+    """One stream. Times in seconds, sizes in bytes; 0 means no limit."""
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    retention: Literal["limits", "workqueue"] = "limits"
+    storage: Literal["file", "memory"] = "file"
+    discard: Literal["old", "new"] = "old"
+    max_age_s: int = 0
+    max_bytes: int = 0
+    max_msgs_per_subject: int = 0
+    duplicate_window_s: int = 10 * MINUTE
+    allow_schedules: bool = False
+    persist_async: bool = False
+    deny_delete: bool = False
+
+
+class Consumer(Struct, frozen=True, kw_only=True):
+    """One durable pull consumer, shared by everybody who does the same work."""
+
+    stream: str
+    name: str
+    filters: tuple[str, ...]
+    description: str
+    ack_wait_s: int = ACK_WAIT_S
+    max_deliver: int = MAX_DELIVER
+    max_ack_pending: int = 256
+
+
+class Bucket(Struct, frozen=True, kw_only=True):
+    """One key-value bucket."""
+
+    name: str
+    description: str
+    history: int = 1
+    ttl_s: int = 0
+    storage: Literal["file", "memory"] = "file"
+    max_bytes: int = 64 * MIB
+
+
+class Topology(Struct, frozen=True, kw_only=True):
+    """All that must exist on the server."""
+
+    streams: tuple[Stream, ...]
+    consumers: tuple[Consumer, ...]
+    buckets: tuple[Bucket, ...]
+
+
+EVT: Final = "EVT"
+CMD: Final = "CMD"
+SAGA: Final = "SAGA"
+TIMER: Final = "TIMER"
+TLM: Final = "TLM"
+PROGRESS: Final = "PROGRESS"
+LOG: Final = "LOG"
+DLQ: Final = "DLQ"
+
+ROUTING: Final = "ROUTING"
+REGISTRY: Final = "REGISTRY"
+PRESENCE: Final = "PRESENCE"
+CONTROL: Final = "CONTROL"
+
+MANIFEST_KEY: Final = "manifest"
+
+STREAMS: Final = (
+    Stream(
+        name=EVT,
+        subjects=("evt.>",),
+        description="business facts",
+        max_age_s=14 * DAY,
+        max_bytes=4 * GIB,
+        deny_delete=True,
+    ),
+    Stream(
+        name=CMD,
+        subjects=("cmd.>",),
+        description="commands, each kept until it is done",
+        retention="workqueue",
+        discard="new",
+        max_age_s=7 * DAY,
+        max_bytes=1 * GIB,
+        duplicate_window_s=HOUR,
+    ),
+    Stream(
+        name=SAGA,
+        subjects=("saga.*",),
+        description="one record per step: the new state and what the step says",
+        max_age_s=30 * DAY,
+        max_bytes=4 * GIB,
+        max_msgs_per_subject=256,
+    ),
+    Stream(
+        name=TIMER,
+        subjects=("timer.>", "due.>"),
+        description="durable timers, by message scheduling",
+        max_age_s=30 * DAY,
+        max_bytes=256 * MIB,
+        allow_schedules=True,
+    ),
+    Stream(
+        name=TLM,
+        subjects=("tlm.*",),
+        description="packed telemetry, apart from the business facts",
+        max_age_s=8 * DAY,
+        max_bytes=2 * GIB,
+        persist_async=True,
+    ),
+    Stream(
+        name=PROGRESS,
+        subjects=("prog.*.*",),
+        description="live progress, for resuming a watch",
+        storage="memory",
+        max_age_s=2 * HOUR,
+        max_bytes=128 * MIB,
+        max_msgs_per_subject=256,
+    ),
+    Stream(
+        name=LOG,
+        subjects=("log.*.*.*",),
+        description="action-oriented log records",
+        max_age_s=7 * DAY,
+        max_bytes=512 * MIB,
+    ),
+    Stream(
+        name=DLQ,
+        subjects=("dlq.*",),
+        description="dead letters with body, error and origin",
+        max_age_s=30 * DAY,
+        max_bytes=512 * MIB,
+        duplicate_window_s=HOUR,
+    ),
+)
+
+BUCKETS: Final = (
+    Bucket(name=ROUTING, description="the routing manifest and overrides", history=64),
+    Bucket(name=REGISTRY, description="provider records, for agents and routing", history=16),
+    Bucket(name=PRESENCE, description="agents that are alive", ttl_s=30, storage="memory"),
+    Bucket(name=CONTROL, description="concurrency limits and drains", history=4),
+)
+
+HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
+    Module.CONTENT_ANALYSIS: (events.VideoIngested,),
+    Module.PROMPT_GENERATION: (events.ContentAnalyzed,),
+    Module.ORCHESTRATOR: (
+        events.VideoIngested,
+        events.VideoRejected,
+        events.ContentAnalyzed,
+        events.AnalysisFailed,
+        events.PromptsGenerated,
+        events.TaskSucceeded,
+        events.TaskFailed,
+        events.QualityEvaluated,
+        events.AdminApproved,
+        events.AdminRejected,
+        events.EffectPublished,
+        events.TokensHeld,
+        events.TokensCharged,
+        events.TokensReleased,
+        events.UserQuotaExceeded,
+    ),
+    Module.EXECUTION: (events.TestBatchDispatched, events.AttemptFinished),
+    Module.QUALITY_EVALUATION: (events.TaskSucceeded,),
+    Module.ECONOMIC_ENGINE: (
+        events.TaskSucceeded,
+        events.TaskFailed,
+        events.QualityEvaluated,
+        events.ProviderStatusChanged,
+    ),
+    Module.APPROVAL: (
+        events.BestResultSelected,
+        events.ApprovalRequested,
+        events.EffectPublished,
+        events.JobEnded,
+        events.AdminRejected,
+    ),
+    Module.GALLERY: (events.AdminApproved,),
+}
+"""Which facts a module hears, in one durable consumer of EVT named after it."""
+
+OBEYS: Final[dict[Module, tuple[type[Message], ...]]] = {
+    Module.ORCHESTRATOR: (commands.StartJob, commands.CancelJob),
+    Module.VIDEO_INTAKE: (commands.IngestVideo,),
+    Module.ECONOMIC_ENGINE: (
+        commands.HoldTokens,
+        commands.SettleTokens,
+        commands.ReleaseTokens,
+        commands.TopUpWallet,
+    ),
+    Module.EXECUTION: (commands.CancelTasks,),
+    Module.APPROVAL: (commands.DecideApproval,),
+}
+"""Which commands a module obeys, in one durable consumer of CMD named after it."""
+
+WAKES: Final = (
+    Module.ORCHESTRATOR,
+    Module.EXECUTION,
+    Module.ECONOMIC_ENGINE,
+    Module.APPROVAL,
+    Module.PROVIDER_REGISTRY,
+)
+"""Modules that set timers, heard in one durable consumer of TIMER named after them."""
+
+SLOW: Final = {
+    Module.VIDEO_INTAKE: 4,
+    Module.CONTENT_ANALYSIS: 4,
+    Module.QUALITY_EVALUATION: 8,
+}
+"""Modules that decode video: so many messages at most may be under way at once."""
+
+
+def gpu_consumer(lane: str, provider_id: str) -> Consumer:
+    """Return the consumer that all agents share which can serve a provider."""
+    return Consumer(
+        stream=CMD,
+        name=f"exec-{lane}-{provider_id}",
+        filters=(build.gpu_work(lane, provider_id),),
+        description=f"renders for {provider_id}",
+        ack_wait_s=GPU_ACK_WAIT_S,
+        max_ack_pending=64,
+    )
+
+
+def topology(providers: Iterable[tuple[str, str]] = ()) -> Topology:
+    """Return everything that must exist, for the given (lane, provider id) pairs."""
+    heard = tuple(
+        Consumer(
+            stream=EVT,
+            name=module,
+            filters=tuple(build.facts_of(kind) for kind in kinds),
+            description=f"what {module} hears",
+            max_ack_pending=SLOW.get(module, 256),
+        )
+        for module, kinds in HEARS.items()
+    )
+    obeyed = tuple(
+        Consumer(
+            stream=CMD,
+            name=module,
+            filters=(build.commands_for(module),),
+            description=f"what {module} is told to do",
+            max_ack_pending=SLOW.get(module, 256),
+        )
+        for module in OBEYS
+    )
+    woken = tuple(
+        Consumer(
+            stream=TIMER,
+            name=module,
+            filters=(build.due_for(module),),
+            description=f"timers of {module}",
+        )
+        for module in WAKES
+    )
+    rendered = tuple(gpu_consumer(lane, provider) for lane, provider in sorted(set(providers)))
+    return Topology(streams=STREAMS, consumers=heard + obeyed + woken + rendered, buckets=BUCKETS)
