@@ -22,7 +22,9 @@ MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
 
 MAX_DELIVER: Final = 8
-"""Deliveries of one message before it is a dead letter."""
+"""Failures of one message before it is a dead letter."""
+PATIENCE: Final = 1000
+"""Deliveries of one message in all, those that were put off included."""
 ACK_WAIT_S: Final = 30
 GPU_ACK_WAIT_S: Final = 20
 """Short: a dead agent is noticed after this; a live one beats every third of it."""
@@ -47,7 +49,11 @@ class Stream(Struct, frozen=True, kw_only=True):
 
 
 class Consumer(Struct, frozen=True, kw_only=True):
-    """One durable pull consumer, shared by everybody who does the same work."""
+    """One durable pull consumer, shared by everybody who does the same work.
+
+    The server redelivers without end; the runtime counts, and makes the dead letter. So a worker
+    that dies on the last delivery strands nothing, which a limit on the server would.
+    """
 
     stream: str
     name: str
@@ -55,6 +61,7 @@ class Consumer(Struct, frozen=True, kw_only=True):
     description: str
     ack_wait_s: int = ACK_WAIT_S
     max_deliver: int = MAX_DELIVER
+    patience: int = PATIENCE
     max_ack_pending: int = 256
 
 
@@ -92,6 +99,7 @@ PRESENCE: Final = "PRESENCE"
 CONTROL: Final = "CONTROL"
 
 MANIFEST_KEY: Final = "manifest"
+INDEX: Final = "orchestrator-index"
 
 STREAMS: Final = (
     Stream(
@@ -247,6 +255,7 @@ def gpu_consumer(lane: str, provider_id: str) -> Consumer:
         filters=(build.gpu_work(lane, provider_id),),
         description=f"renders for {provider_id}",
         ack_wait_s=GPU_ACK_WAIT_S,
+        patience=MAX_DELIVER,
         max_ack_pending=64,
     )
 
@@ -282,5 +291,15 @@ def topology(providers: Iterable[tuple[str, str]] = ()) -> Topology:
         )
         for module in WAKES
     )
+    indexed = Consumer(
+        stream=SAGA,
+        name=INDEX,
+        filters=(build.saga_records(),),
+        description="the job list in Postgres, made from the saga records",
+    )
     rendered = tuple(gpu_consumer(lane, provider) for lane, provider in sorted(set(providers)))
-    return Topology(streams=STREAMS, consumers=heard + obeyed + woken + rendered, buckets=BUCKETS)
+    return Topology(
+        streams=STREAMS,
+        consumers=(*heard, *obeyed, *woken, indexed, *rendered),
+        buckets=BUCKETS,
+    )

@@ -1,9 +1,18 @@
 """The actor kernel: what every actor gets without a line of its own.
 
-``contract``  what an actor is: hears, decides, says; the two refusals; clock, ids
-``follow``    how an answer takes over job, tenant and cause
-``bus``       publish with acknowledgement, request, subscribe, on nats-py's core connection
-``worker``    the standing pull: at-least-once delivery, retries, dead letters, drain
-``record``    the saga record: state and everything the step says, stored together
-``watch``     a local copy of a key-value bucket
+``contract``   what an actor is: hears, decides, says; the two refusals; clock, ids
+``follow``     how an answer takes over job, tenant and cause
+``wire``       a said thing as subject, headers and JSON
+``bus``        publish with acknowledgement, ask, subscribe, on nats-py's core connection
+``answering``  one message: decide, say, then acknowledge, put off or bury
+``worker``     the standing pull of one consumer, and the pull of one task per free slot
+``record``     the saga record: state and everything the step says, stored together
+``feed``       everything on a subject in order, stored first and then live
+``watch``      a local copy of a key-value bucket
+``answers``    serves questions over request/reply
+``progress``   live progress, which may be lost
+``host``       runs actors in one process, restarts what fails
+``provision``  makes the server's streams what ``subjects`` declares
+``queries``    SQL by name
+``errors``     what can go wrong between an actor and the bus
 """

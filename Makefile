@@ -1,0 +1,64 @@
+# Two commands matter: `make demo` and `make test`. They need Python 3.11 or newer and make.
+# Paths stay relative, so that a folder with a space in its name works.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+CLIP ?=
+EFFECT ?=
+ONLY ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check format clip web topology clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+install: $(INSTALLED)  ## Make the virtual environment
+
+$(INSTALLED): requirements/lock.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "effectmesh needs Python 3.11 or newer; none was found on PATH"; exit 1; }
+	@echo "installing into $(VENV) (once, about a minute) ..."
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { \
+		echo "no virtual environment can be made; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/lock.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(INSTALLED)
+
+clip: $(INSTALLED)  ## Fetch the demo's clip
+	@$(RUN) -m effectmesh.clips >/dev/null
+
+web: $(INSTALLED)  ## Build the page into gateway/static
+	@$(RUN) -m effectmesh.page
+
+demo: $(INSTALLED)  ## One real clip through all 13 steps (CLIP=path EFFECT=name)
+	@test -n "$(CLIP)" || $(RUN) -m effectmesh.clips >/dev/null
+	@$(RUN) -m effectmesh.page --quiet
+	@$(RUN) -m effectmesh demo $(if $(CLIP),--clip "$(CLIP)") $(if $(EFFECT),--effect "$(EFFECT)")
+
+up: $(INSTALLED)  ## Start everything and print the page's address
+	@$(RUN) -m effectmesh.page --quiet
+	@$(RUN) -m effectmesh up
+
+test: $(INSTALLED) clip  ## Run the whole test suite
+	@$(RUN) -m pytest $(ONLY)
+
+check: $(INSTALLED)  ## Format, lint, types, layers, generated files
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache
+	@$(RUN) -m pytest -q tests/architecture
+
+format: $(INSTALLED)  ## Format the sources
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+topology: $(INSTALLED)  ## Write nats/*.json from subjects/
+	@$(RUN) -m effectmesh topology write
+
+clean:  ## Remove what was built (not the data)
+	@rm -rf $(VENV) .cache gateway/static web/node_modules

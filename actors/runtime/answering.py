@@ -1,0 +1,171 @@
+"""Answers one message: let the actor decide, say, and then acknowledge, put off or bury.
+
+A message is acknowledged after everything its handler said is stored, so a crash at any point
+leads to a redelivery, and the redelivery says the same under the same ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from actors.runtime.bus import Bus
+from actors.runtime.contract import GiveUp, TryLater
+from actors.runtime.errors import BusError
+from actors.runtime.wire import MSG_ID, Delivery, Sayable
+from schemas.base import Message, Module
+from subjects import build
+from subjects.topology import Consumer
+
+log = logging.getLogger("effectmesh.worker")
+
+Receive = Callable[[Any], Awaitable[Sequence[Sayable]]]
+
+NAK_BASE_S: Final = 0.5
+NAK_CAP_S: Final = 30.0
+FAILURES_KEPT: Final = 1024
+"""Messages whose failures are counted at once."""
+ACK: Final = b"+ACK"
+IN_PROGRESS: Final = b"+WPI"
+TERMINATE: Final = b"+TERM"
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """What is kept of a message that nobody could answer."""
+
+    module: str
+    stream: str
+    consumer: str
+    sequence: int
+    subject: str
+    delivered: int
+    error: str
+    reason: str
+    """``poison``, ``gave_up`` or ``exhausted``."""
+    headers: dict[str, str]
+    body: str
+
+
+class Decode(Protocol):
+    """Turns a body into one of the messages the actor hears."""
+
+    def decode(self, data: bytes, /) -> Message:
+        """Return the message.
+
+        Raises:
+            msgspec.DecodeError: it is none of them.
+        """
+        ...
+
+
+class Answering:
+    """What is under way for one actor, and how each message ends."""
+
+    def __init__(
+        self, *, bus: Bus, module: Module, decoder: Decode, receive: Receive, dice: random.Random
+    ) -> None:
+        self._bus = bus
+        self._module = module
+        self._decoder = decoder
+        self._receive = receive
+        self._dice = dice
+        self._failures: dict[int, int] = {}
+        self._beaten: dict[str, float] = {}
+        self.done = 0
+        self.failed = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many messages are being answered."""
+        return len(self._beaten)
+
+    def begin(self, message: Msg) -> None:
+        """Count a message as under way, from now on until ``answer`` is over."""
+        self._beaten[message.reply] = time.monotonic()
+
+    async def answer(self, message: Msg, consumer: Consumer) -> None:
+        """Answer a message that ``begin`` was called for."""
+        try:
+            await self._bus.send(message.reply, await self._verdict(message, consumer))
+            self.done += 1
+        finally:
+            self._beaten.pop(message.reply, None)
+
+    async def beat(self, every_s: float) -> None:
+        """Tell the server which messages are still being worked on."""
+        now = time.monotonic()
+        for reply, since in tuple(self._beaten.items()):
+            if now - since >= every_s:
+                self._beaten[reply] = now
+                await self._bus.send(reply, IN_PROGRESS)
+
+    async def _verdict(self, message: Msg, consumer: Consumer) -> bytes:
+        if Delivery.of(message.reply).delivered > consumer.patience:
+            return await self._bury(message, "exhausted", "delivered too often")
+        try:
+            heard = self._decoder.decode(message.data)
+        except msgspec.DecodeError as poison:
+            return await self._bury(message, "poison", str(poison))
+        try:
+            await self._bus.say(await self._receive(heard))
+        except TryLater as later:
+            return nak(later.retry_after)
+        except GiveUp as gave_up:
+            return await self._bury(message, "gave_up", str(gave_up))
+        except BusError as away:
+            log.warning("%s: %s", self._module, away)
+            return nak(NAK_BASE_S)
+        except Exception as bug:
+            log.exception("%s failed on %s", self._module, message.subject)
+            return await self._again(message, consumer, bug)
+        return ACK
+
+    async def _again(self, message: Msg, consumer: Consumer, bug: Exception) -> bytes:
+        self.failed += 1
+        sequence = Delivery.of(message.reply).sequence
+        failures = self._failures.pop(sequence, 0) + 1
+        if failures >= consumer.max_deliver:
+            return await self._bury(message, "exhausted", f"{type(bug).__name__}: {bug}")
+        self._failures[sequence] = failures
+        if len(self._failures) > FAILURES_KEPT:
+            self._failures.pop(next(iter(self._failures)))
+        ceiling = min(NAK_CAP_S, NAK_BASE_S * 2.0**failures)
+        return nak(self._dice.uniform(NAK_BASE_S, ceiling))
+
+    async def _bury(self, message: Msg, reason: str, why: str) -> bytes:
+        origin = Delivery.of(message.reply)
+        letter = DeadLetter(
+            module=self._module,
+            stream=origin.stream,
+            consumer=origin.consumer,
+            sequence=origin.sequence,
+            subject=message.subject,
+            delivered=origin.delivered,
+            error=why,
+            reason=reason,
+            headers=dict(message.headers or {}),
+            body=message.data.decode("utf-8", "replace"),
+        )
+        log.error("%s: dead letter from %s: %s (%s)", self._module, message.subject, why, reason)
+        try:
+            await self._bus.publish(
+                build.dead_letter(self._module),
+                msgspec.json.encode(letter),
+                {MSG_ID: f"dlq:{origin.stream}:{origin.consumer}:{origin.sequence}"},
+            )
+        except BusError as away:
+            log.warning("%s: the dead letter could not be stored: %s", self._module, away)
+            return nak(NAK_BASE_S)
+        return TERMINATE
+
+
+def nak(after_s: float) -> bytes:
+    """Return the answer that asks for a redelivery after so many seconds."""
+    return b'-NAK {"delay": %d}' % int(max(after_s, 0.001) * 1_000_000_000)

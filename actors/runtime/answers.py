@@ -1,0 +1,71 @@
+"""Serves questions over request/reply. Several processes of a module share the work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from actors.runtime.bus import ASK_ERROR, ASK_RETRY_AFTER, Bus
+from actors.runtime.contract import Answerer, TryLater
+from actors.runtime.wire import encode
+from schemas.base import Module
+from subjects import build
+
+log = logging.getLogger("effectmesh.answers")
+
+CONCURRENCY: Final = 16
+"""Questions of one module that are worked on at once."""
+
+
+async def serve_answers(
+    *, bus: Bus, module: Module, answerers: Mapping[type[Struct], Answerer]
+) -> None:
+    """Answer until cancelled."""
+    slots = anyio.Semaphore(CONCURRENCY)
+    async with anyio.create_task_group() as tasks, AsyncExitStack() as subscriptions:
+        for question, answerer in answerers.items():
+            handle = partial(_begin, tasks, slots, bus, question, answerer)
+            await subscriptions.enter_async_context(
+                bus.subscribed(build.ask(question), handle, queue=module)
+            )
+        await bus.barrier()
+        await anyio.sleep_forever()
+
+
+async def _begin(
+    tasks: TaskGroup,
+    slots: anyio.Semaphore,
+    bus: Bus,
+    question: type[Struct],
+    answerer: Answerer,
+    message: Msg,
+) -> None:
+    await slots.acquire()
+    tasks.start_soon(_answer, slots, bus, question, answerer, message)
+
+
+async def _answer(
+    slots: anyio.Semaphore, bus: Bus, question: type[Struct], answerer: Answerer, message: Msg
+) -> None:
+    try:
+        asked = msgspec.json.decode(message.data, type=question)
+        answer = await answerer.answer(asked)
+        await bus.send(message.reply, encode(answer))
+    except TryLater as later:
+        headers = {ASK_ERROR: str(later), ASK_RETRY_AFTER: str(later.retry_after)}
+        await bus.send(message.reply, b"", headers=headers)
+    except Exception as bug:
+        # The asker must not wait for a time-out because of a bug here.
+        log.exception("%s cannot be answered", question.__name__)
+        await bus.send(message.reply, b"", headers={ASK_ERROR: f"{type(bug).__name__}: {bug}"})
+    finally:
+        slots.release()

@@ -1,0 +1,379 @@
+"""The one place that holds a NATS connection: publish with acknowledgement, request, subscribe.
+
+Built on nats-py's core connection. All publish acknowledgements come back through one wildcard
+inbox, so that a publish costs one message each way and no subscription of its own. After a
+reconnect every open publish is sent again at once under the same ``Nats-Msg-Id``; the stream drops
+what it already has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+
+from actors.runtime.errors import (
+    ApiError,
+    AskError,
+    BusUnavailableError,
+    CannotConnectError,
+    NoStreamError,
+    NotPermittedError,
+    WrongLastSequenceError,
+)
+from actors.runtime.wire import Outgoing, Sayable, encode, outgoing
+from subjects import build
+
+T = TypeVar("T")
+Handler = Callable[[Msg], Awaitable[None]]
+
+CONNECT_TIMEOUT_S: Final = 5.0
+RECONNECT_WAIT_S: Final = 0.25
+ACK_TIMEOUT_S: Final = 5.0
+"""How long one try of a publish waits for its acknowledgement."""
+PUBLISH_TRIES: Final = 6
+ASK_TIMEOUT_S: Final = 5.0
+API_TIMEOUT_S: Final = 5.0
+PENDING_BYTES: Final = 64 * 1024 * 1024
+"""What is kept to be sent while the broker is away."""
+WRONG_LAST_SEQUENCE: Final = 10071
+ASK_ERROR: Final = "Ask-Error"
+ASK_RETRY_AFTER: Final = "Ask-Retry-After"
+
+_VIOLATION: Final = re.compile(r"permissions violation for publish to \"([^\"]+)\"", re.IGNORECASE)
+
+
+class PubAck(Struct, frozen=True):
+    """What a stream answers: where the message is, or that it was there before."""
+
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+
+
+class _Refusal(Struct, frozen=True):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(Struct, frozen=True):
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _Refusal | None = None
+
+
+_answers: Final = msgspec.json.Decoder(_Answer)
+
+
+class Bus:
+    """One connection. Made by ``connected``."""
+
+    def __init__(self) -> None:
+        self._client = Client()
+        self._prefix = ""
+        self._count = 0
+        self._waiting: dict[str, _Waiter] = {}
+        self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+        self.last_error = ""
+
+    @property
+    def alive(self) -> bool:
+        """True while the connection is up."""
+        return bool(self._client.is_connected)
+
+    @property
+    def server_version(self) -> str:
+        """The broker's version, such as ``2.15.1``."""
+        return str(self._client._server_info.get("version", "0.0"))  # noqa: SLF001  no other way
+
+    # -- saying -----------------------------------------------------------------------------
+
+    async def say(self, said: Iterable[Sayable]) -> None:
+        """Store everything, in this order, and return when it is stored.
+
+        Raises:
+            BusUnavailableError: no acknowledgement came.
+            NotPermittedError: this user may not say that.
+            NoStreamError: nothing stores it.
+            ApiError: the stream refused it, because it is full for instance.
+        """
+        orders = [outgoing(each) for each in said]
+        # All are written before the first acknowledgement is awaited: the connection keeps their
+        # order and the round trips overlap.
+        opened = [await self._open(order) for order in orders]
+        for order, waiter in zip(orders, opened, strict=True):
+            if waiter is None:
+                await self.api(f"STREAM.PURGE.{order.purge}", {"filter": order.subject})
+                continue
+            try:
+                answer = await self._wait(waiter)
+            except _TryAgain:
+                await self.publish(order.subject, bytes(order.data), order.headers)
+            else:
+                _pub_ack(order.subject, answer)
+
+    async def publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
+        """Store one message and return where it is.
+
+        Raises:
+            WrongLastSequenceError: an expected sequence in the headers was not the last one.
+            BusUnavailableError, NotPermittedError, NoStreamError, ApiError: as ``say``.
+        """
+        for _ in range(PUBLISH_TRIES):
+            try:
+                answer = await self._wait(await self._write(subject, data, headers))
+            except _TryAgain:
+                continue
+            return _pub_ack(subject, answer)
+        raise BusUnavailableError(subject, after_s=PUBLISH_TRIES * ACK_TIMEOUT_S)
+
+    async def send(
+        self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Write one message and wait for nothing. While the broker is away it is kept or dropped.
+
+        Raises:
+            BusUnavailableError: the connection is closed for good.
+        """
+        try:
+            await self._client.publish(subject, data, reply=reply, headers=headers)
+        except OutboundBufferLimitError:
+            return
+        except ConnectionClosedError as closed:
+            raise BusUnavailableError(subject, after_s=0) from closed
+
+    async def _open(self, order: Outgoing) -> _Waiter | None:
+        if order.purge:
+            return None
+        return await self._write(order.subject, bytes(order.data), order.headers)
+
+    async def _write(self, subject: str, data: bytes, headers: dict[str, str]) -> _Waiter:
+        self._count += 1
+        reply = f"{self._prefix}{self._count}"
+        waiter = _Waiter(reply, subject, asyncio.get_running_loop().create_future())
+        self._waiting[reply] = waiter
+        await self.send(subject, data, reply=reply, headers=headers or None)
+        return waiter
+
+    async def _wait(self, waiter: _Waiter) -> Msg:
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                return await waiter.future
+        except TimeoutError:
+            raise _TryAgain from None
+        finally:
+            self._waiting.pop(waiter.reply, None)
+
+    # -- asking -----------------------------------------------------------------------------
+
+    async def ask(self, question: Struct, answer: type[T], *, timeout: float = ASK_TIMEOUT_S) -> T:
+        """Put a question to the module that answers it.
+
+        Raises:
+            AskError: nobody answered, in time or at all, or the module could not answer now.
+        """
+        reply = await self._request(build.ask(type(question)), encode(question), timeout=timeout)
+        headers = reply.headers or {}
+        if why := headers.get(ASK_ERROR):
+            later = headers.get(ASK_RETRY_AFTER)
+            raise AskError(why, retry_after=float(later) if later else None)
+        return msgspec.json.decode(reply.data, type=answer)
+
+    async def api(self, call: str, body: object = None) -> dict[str, Any]:
+        """Call the JetStream API and return its JSON answer.
+
+        Raises:
+            ApiError: the server refused.
+            AskError: JetStream is off, or the broker is away.
+        """
+        data = b"" if body is None else msgspec.json.encode(body)
+        reply = await self._request("$JS.API." + call, data, timeout=API_TIMEOUT_S)
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
+        if error := answer.get("error"):
+            raise ApiError(call, error.get("err_code", 0), error.get("description", ""))
+        return answer
+
+    async def last(self, stream: str, subject: str) -> tuple[int, bytes] | None:
+        """Return sequence and body of the newest message on a subject, or nothing."""
+        reply = await self._request(
+            f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", timeout=API_TIMEOUT_S
+        )
+        headers = reply.headers or {}
+        if headers.get("Status") == "404":
+            return None
+        return int(headers["Nats-Sequence"]), reply.data
+
+    async def pull_one(self, stream: str, consumer: str) -> Msg | None:
+        """Take one message from a durable consumer if it has one.
+
+        Raises:
+            AskError: the broker is away.
+        """
+        reply = await self._request(
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}",
+            b'{"batch":1,"no_wait":true}',
+            timeout=API_TIMEOUT_S,
+        )
+        return None if "Status" in (reply.headers or {}) and not reply.data else reply
+
+    async def _request(self, subject: str, data: bytes, *, timeout: float) -> Msg:
+        try:
+            return await self._client.request(subject, data, timeout=timeout)
+        except NoRespondersError:
+            raise AskError(f"nobody answers {subject}", retry_after=1.0) from None
+        except (NatsTimeoutError, TimeoutError):
+            raise AskError(f"no answer to {subject} in {timeout:g} s", retry_after=1.0) from None
+        except ConnectionClosedError as closed:
+            raise BusUnavailableError(subject, after_s=0) from closed
+
+    # -- hearing ----------------------------------------------------------------------------
+
+    def new_inbox(self) -> str:
+        """Return a subject of our own."""
+        return str(self._client.new_inbox())
+
+    @asynccontextmanager
+    async def subscribed(
+        self, subject: str, handle: Handler, *, queue: str = ""
+    ) -> AsyncIterator[None]:
+        """Call ``handle`` for every message until the block is left."""
+        subscription = await self._client.subscribe(
+            subject, queue=queue, cb=handle, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        try:
+            yield
+        finally:
+            if not self._client.is_closed:
+                await subscription.unsubscribe()
+
+    @contextmanager
+    def reconnecting(self, call: Callable[[], Awaitable[None]]) -> Iterator[None]:
+        """Call ``call`` after every reconnect until the block is left."""
+        self._on_reconnect.append(call)
+        try:
+            yield
+        finally:
+            self._on_reconnect.remove(call)
+
+    async def barrier(self) -> None:
+        """Return when the server has seen everything written so far.
+
+        Twice, because nats-py's ``flush`` lets its PING overtake what is still in its buffer; the
+        first round empties the buffer, the second waits for the server.
+        """
+        await self._client.flush()
+        await self._client.flush()
+
+    # -- the connection ---------------------------------------------------------------------
+
+    async def _connect(self, url: str, name: str) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._client.connect(
+                    url,
+                    name=name,
+                    connect_timeout=2,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_S,
+                    pending_size=PENDING_BYTES,
+                    ping_interval=20,
+                    error_cb=self._error,
+                    reconnected_cb=self._reconnected,
+                    disconnected_cb=self._nothing,
+                    closed_cb=self._nothing,
+                )
+        except TimeoutError:
+            reason = self.last_error or f"no answer in {CONNECT_TIMEOUT_S:g} s"
+            raise CannotConnectError(_without_secret(url), reason) from None
+        except (NatsError, OSError) as refused:
+            raise CannotConnectError(_without_secret(url), str(refused)) from refused
+        self._prefix = self.new_inbox() + "."
+        await self._client.subscribe(
+            self._prefix + "*",
+            cb=self._acknowledged,
+            pending_msgs_limit=-1,
+            pending_bytes_limit=-1,
+        )
+
+    async def _close(self) -> None:
+        if not self._client.is_closed:
+            await self._client.close()
+
+    async def _acknowledged(self, answer: Msg) -> None:
+        waiter = self._waiting.get(answer.subject)
+        if waiter is not None and not waiter.future.done():
+            waiter.future.set_result(answer)
+
+    async def _error(self, error: Exception) -> None:
+        self.last_error = str(error) or type(error).__name__
+        violation = _VIOLATION.search(self.last_error)
+        if violation is None:
+            return
+        # The server names the subject, not the message: everybody who waits for it is refused.
+        for waiter in self._waiting.values():
+            if waiter.subject.lower() == violation[1].lower() and not waiter.future.done():
+                waiter.future.set_exception(NotPermittedError(waiter.subject))
+
+    async def _reconnected(self) -> None:
+        for waiter in self._waiting.values():
+            if not waiter.future.done():
+                waiter.future.set_exception(_TryAgain())
+        for call in tuple(self._on_reconnect):
+            await call()
+
+    async def _nothing(self) -> None:
+        """Keep nats-py from printing; reconnecting is its business, re-sending ours."""
+
+
+class _TryAgain(Exception):
+    """No acknowledgement, or the connection was replaced: the same message is sent again."""
+
+
+class _Waiter(NamedTuple):
+    reply: str
+    subject: str
+    future: asyncio.Future[Msg]
+
+
+@asynccontextmanager
+async def connected(url: str, *, name: str) -> AsyncIterator[Bus]:
+    """Yield a bus on the broker at ``url``, and close it afterwards.
+
+    Raises:
+        CannotConnectError: in ``CONNECT_TIMEOUT_S`` nobody let us in.
+    """
+    bus = Bus()
+    try:
+        await bus._connect(url, name)  # noqa: SLF001  the bus is made here and only here
+        yield bus
+    finally:
+        await bus._close()  # noqa: SLF001
+
+
+def _pub_ack(subject: str, answer: Msg) -> PubAck:
+    if not answer.data and (answer.headers or {}).get("Status") == "503":
+        raise NoStreamError(subject)
+    ack = _answers.decode(answer.data)
+    if ack.error is None:
+        return PubAck(ack.stream, ack.seq, ack.duplicate)
+    if ack.error.err_code == WRONG_LAST_SEQUENCE:
+        raise WrongLastSequenceError(subject)
+    raise ApiError(f"publish {subject}", ack.error.err_code, ack.error.description)
+
+
+def _without_secret(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}"

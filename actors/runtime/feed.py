@@ -1,0 +1,141 @@
+"""Everything on a subject in order, stored first and then live, without a gap.
+
+An ephemeral push consumer without acknowledgements. It is made anew after a reconnect, after a gap
+in its numbering, and after a silence longer than three heartbeats, and goes on behind the last
+message that was handled.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal
+
+import anyio
+from nats.aio.msg import Msg
+
+from actors.runtime.bus import Bus
+from actors.runtime.errors import ApiError, BusError
+from actors.runtime.wire import Delivery
+
+log = logging.getLogger("effectmesh.feed")
+
+Handle = Callable[[Msg, Delivery], Awaitable[None]]
+
+HEARTBEAT_S: Final = 2
+DEAF_S: Final = 3 * HEARTBEAT_S
+RETRY_S: Final = 0.25
+INACTIVE_S: Final = 30
+"""After so long without us the server forgets the consumer."""
+
+
+class Feed:
+    """One stream's messages for one reader.
+
+    ``start`` is ``all``, or ``newest`` for the last message of each subject and what follows. With
+    ``resume`` a new consumer goes on behind the last message; without, it starts over.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        stream: str,
+        subject: str,
+        start: Literal["all", "newest"] = "all",
+        after: int = 0,
+        resume: bool = True,
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._subject = subject
+        self._start = start
+        self._after = after
+        self._resume = resume
+        self._expected = 0
+        self._inbox = ""
+        self._heard_at = 0.0
+        self._stale = anyio.Event()
+        self._handle: Handle | None = None
+        self.caught_up = anyio.Event()
+        """Set when everything that was stored at the start has been handled."""
+
+    async def run(self, handle: Handle) -> None:
+        """Call ``handle`` for one message after the other until cancelled."""
+        self._handle = handle
+        with self._bus.reconnecting(self._renew):
+            while True:
+                self._stale = anyio.Event()
+                try:
+                    await self._follow()
+                except ApiError:
+                    raise
+                except BusError as away:
+                    log.info("following %s: %s", self._subject, away)
+                    await anyio.sleep(RETRY_S)
+
+    async def read(self, handle: Handle) -> None:
+        """Call ``handle`` for everything that is stored now, and return."""
+        async with anyio.create_task_group() as reading:
+            reading.start_soon(self.run, handle)
+            await self.caught_up.wait()
+            reading.cancel_scope.cancel()
+
+    async def _renew(self) -> None:
+        self._stale.set()
+
+    async def _follow(self) -> None:
+        self._inbox, self._expected = self._bus.new_inbox(), 0
+        async with self._bus.subscribed(self._inbox, self._on_message):
+            created = await self._bus.api(
+                f"CONSUMER.CREATE.{self._stream}",
+                {"stream_name": self._stream, "config": self._config()},
+            )
+            self._heard_at = time.monotonic()
+            if not created.get("num_pending"):
+                self.caught_up.set()
+            while not self._stale.is_set():
+                with anyio.move_on_after(HEARTBEAT_S):
+                    await self._stale.wait()
+                if time.monotonic() - self._heard_at > DEAF_S:
+                    return
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "deliver_subject": self._inbox,
+            "deliver_policy": "all" if self._start == "all" else "last_per_subject",
+            "filter_subject": self._subject,
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "max_deliver": 1,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
+            "inactive_threshold": INACTIVE_S * 1_000_000_000,
+            "flow_control": True,
+        }
+        if self._resume and self._after:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._after + 1}
+        return config
+
+    async def _on_message(self, message: Msg) -> None:
+        headers = message.headers or {}
+        self._heard_at = time.monotonic()
+        if headers.get("Status") == "100":
+            if message.reply:
+                await self._bus.send(message.reply, b"")  # flow control
+            elif "Nats-Consumer-Stalled" in headers:
+                await self._bus.send(headers["Nats-Consumer-Stalled"], b"")
+            return
+        if not message.reply or self._handle is None:
+            return
+        delivery = Delivery.of(message.reply)
+        if delivery.consumer_sequence != self._expected + 1:
+            self._stale.set()
+            return
+        self._expected = delivery.consumer_sequence
+        await self._handle(message, delivery)
+        self._after = delivery.sequence
+        if delivery.pending == 0:
+            self.caught_up.set()

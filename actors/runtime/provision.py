@@ -1,0 +1,231 @@
+"""Makes the server's streams, consumers and buckets what ``subjects.topology`` declares.
+
+``plan`` compares field by field, ``apply`` creates and updates what differs, ``check`` refuses to
+go on. Only fields we declare are compared: what the server adds by itself is its own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from actors.runtime.bus import Bus
+from actors.runtime.errors import ApiError, AskError, BusError, DriftError
+from subjects import build
+from subjects.topology import Bucket, Consumer, Stream, Topology
+
+NANO: Final = 1_000_000_000
+STREAM_NOT_FOUND: Final = 10059
+CONSUMER_NOT_FOUND: Final = 10014
+OLDEST_SERVER: Final = (2, 14)
+UNLIMITED: Final = -1
+
+Config = dict[str, Any]
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """One thing that is not as declared. ``field`` is empty when the whole object is missing."""
+
+    kind: str
+    name: str
+    field: str = ""
+    declared: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        if not self.field:
+            return f"{self.kind} {self.name} is missing"
+        where = f"{self.kind} {self.name}: {self.field}"
+        return f"{where} is {self.found}, declared {self.declared}"
+
+
+class OldServerError(BusError):
+    """The broker lacks something we need."""
+
+    def __init__(self, found: str) -> None:
+        needed = ".".join(str(part) for part in OLDEST_SERVER)
+        super().__init__(f"nats-server {found} is too old; effectmesh needs {needed} or newer")
+
+
+class JetStreamOffError(BusError):
+    """The broker runs without JetStream."""
+
+    def __init__(self) -> None:
+        super().__init__("the broker has no JetStream; add a jetstream block to its configuration")
+
+
+def stream_config(stream: Stream) -> Config:
+    """Return a stream's configuration as the server's API takes it."""
+    config: Config = {
+        "name": stream.name,
+        "subjects": list(stream.subjects),
+        "description": stream.description,
+        "retention": stream.retention,
+        "storage": stream.storage,
+        "discard": stream.discard,
+        "max_age": stream.max_age_s * NANO,
+        "max_bytes": stream.max_bytes or UNLIMITED,
+        "max_msgs_per_subject": stream.max_msgs_per_subject or UNLIMITED,
+        "duplicate_window": stream.duplicate_window_s * NANO,
+        "num_replicas": 1,
+        "allow_direct": True,
+        "deny_delete": stream.deny_delete,
+    }
+    if stream.allow_schedules:
+        config |= {"allow_msg_schedules": True, "allow_msg_ttl": True}
+    if stream.persist_async:
+        config["persist_mode"] = "async"
+    return config
+
+
+def bucket_config(bucket: Bucket) -> Config:
+    """Return the configuration of the stream behind a key-value bucket."""
+    window_s = min(bucket.ttl_s, 120) if bucket.ttl_s else 120
+    return {
+        "name": f"KV_{bucket.name}",
+        "subjects": [build.entries(bucket.name)],
+        "description": bucket.description,
+        "retention": "limits",
+        "storage": bucket.storage,
+        "discard": "new",
+        "max_age": bucket.ttl_s * NANO,
+        "max_bytes": bucket.max_bytes,
+        "max_msgs_per_subject": bucket.history,
+        "duplicate_window": window_s * NANO,
+        "num_replicas": 1,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+    }
+
+
+def consumer_config(consumer: Consumer) -> Config:
+    """Return a consumer's configuration as the server's API takes it."""
+    config: Config = {
+        "durable_name": consumer.name,
+        "name": consumer.name,
+        "description": consumer.description,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": consumer.ack_wait_s * NANO,
+        "max_deliver": UNLIMITED,
+        "max_ack_pending": consumer.max_ack_pending,
+        "replay_policy": "instant",
+    }
+    if len(consumer.filters) == 1:
+        config["filter_subject"] = consumer.filters[0]
+    else:
+        config["filter_subjects"] = list(consumer.filters)
+    return config
+
+
+async def plan(bus: Bus, declared: Topology) -> Sequence[Difference]:
+    """Return everything that is not as declared.
+
+    Raises:
+        OldServerError: the broker is too old.
+        JetStreamOffError: the broker has no JetStream.
+    """
+    await _check_server(bus)
+    differences: list[Difference] = []
+    for stream in declared.streams:
+        differences += await _compare_stream(bus, "stream", stream_config(stream))
+    for bucket in declared.buckets:
+        differences += await _compare_stream(bus, "bucket", bucket_config(bucket))
+    for consumer in declared.consumers:
+        differences += await _compare_consumer(bus, consumer)
+    return differences
+
+
+async def apply(bus: Bus, declared: Topology) -> Sequence[Difference]:
+    """Create and update what differs; return what was changed.
+
+    Raises:
+        ApiError: the server refuses a change, such as another storage kind for an old stream.
+    """
+    changed = await plan(bus, declared)
+    names = {(each.kind, each.name): not each.field for each in changed}
+    for stream in declared.streams:
+        await _apply_stream(bus, "stream", stream_config(stream), names)
+    for bucket in declared.buckets:
+        await _apply_stream(bus, "bucket", bucket_config(bucket), names)
+    for consumer in declared.consumers:
+        if ("consumer", _consumer_name(consumer)) in names:
+            await bus.api(
+                f"CONSUMER.CREATE.{consumer.stream}.{consumer.name}",
+                {"stream_name": consumer.stream, "config": consumer_config(consumer)},
+            )
+    return changed
+
+
+async def check(bus: Bus, declared: Topology) -> None:
+    """Return when the server is as declared.
+
+    Raises:
+        DriftError: it is not, and says where.
+    """
+    if differences := await plan(bus, declared):
+        raise DriftError([str(each) for each in differences])
+
+
+async def _check_server(bus: Bus) -> None:
+    try:
+        await bus.api("INFO")
+    except (ApiError, AskError) as refused:
+        if bus.alive:
+            raise JetStreamOffError from refused
+        raise
+    version = bus.server_version
+    if tuple(int(part) for part in version.split("-")[0].split(".")[:2]) < OLDEST_SERVER:
+        raise OldServerError(version)
+
+
+async def _compare_stream(bus: Bus, kind: str, declared: Config) -> list[Difference]:
+    name = declared["name"].removeprefix("KV_") if kind == "bucket" else declared["name"]
+    try:
+        found = (await bus.api(f"STREAM.INFO.{declared['name']}"))["config"]
+    except ApiError as error:
+        if error.code != STREAM_NOT_FOUND:
+            raise
+        return [Difference(kind=kind, name=name)]
+    return _compare(kind, name, declared, found)
+
+
+async def _compare_consumer(bus: Bus, consumer: Consumer) -> list[Difference]:
+    name = _consumer_name(consumer)
+    try:
+        info = await bus.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+    except ApiError as error:
+        if error.code not in (CONSUMER_NOT_FOUND, STREAM_NOT_FOUND):
+            raise
+        return [Difference(kind="consumer", name=name)]
+    return _compare("consumer", name, consumer_config(consumer), info["config"])
+
+
+def _compare(kind: str, name: str, declared: Config, found: Config) -> list[Difference]:
+    return [
+        Difference(
+            kind=kind, name=name, field=field, declared=str(value), found=str(found.get(field))
+        )
+        for field, value in declared.items()
+        # the server leaves out what is false
+        if (found.get(field) or False) != (value or False)
+    ]
+
+
+async def _apply_stream(
+    bus: Bus, kind: str, config: Config, names: dict[tuple[str, str], bool]
+) -> None:
+    name = config["name"].removeprefix("KV_") if kind == "bucket" else config["name"]
+    missing = names.get((kind, name))
+    if missing is None:
+        return
+    verb = "CREATE" if missing else "UPDATE"
+    await bus.api(f"STREAM.{verb}.{config['name']}", config)
+
+
+def _consumer_name(consumer: Consumer) -> str:
+    return f"{consumer.stream}/{consumer.name}"

@@ -1,0 +1,114 @@
+"""Every setting, read once from the environment into one frozen struct.
+
+A variable ``EFFECTMESH_X`` sets the field ``x``. One that no field has stops the start-up, so that a
+misspelt name is never silently the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from effectmesh.embedded.folders import default_home
+
+PREFIX: Final = "EFFECTMESH_"
+ONLY_FOR_TESTS: Final = frozenset({"EFFECTMESH_TEST_CLIP"})
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class SettingError(Exception):
+    """A setting cannot be used; the message names it, and what would do."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What may be set, with its default."""
+
+    home: Path
+    """Where the embedded servers, the media and the secrets live."""
+    nats_url: str = ""
+    """A broker of your own, ``nats://user:password@host:4222``; empty starts the embedded one."""
+    postgres_url: str = ""
+    """A database of your own, ``postgresql://…``; empty starts the embedded one."""
+    redis_url: str = ""
+    """A Redis or Valkey of your own, ``redis://…``; empty starts the embedded one."""
+    nats_bin: str = ""
+    """A nats-server to use instead of the packaged one."""
+    postgres_bin: str = ""
+    """A folder with postgres and initdb to use instead of the packaged ones."""
+    valkey_bin: str = ""
+    """A valkey-server or redis-server to use instead of the packaged one."""
+    postgres_user: str = "nobody"
+    """Who runs the embedded database when we are root."""
+    http_host: str = "127.0.0.1"
+    http_port: Port = 8787
+    """0 takes any free port."""
+    allowed_origins: str = ""
+    """Web origins, apart from our own, that may open a WebSocket; separated by commas."""
+    comfyui_urls: str = ""
+    """ComfyUI hosts, separated by commas; each gets an agent. Empty starts the embedded renderer."""
+    renderers: Annotated[int, Meta(ge=0, le=16)] = 1
+    """How many embedded renderers, when there is no ComfyUI."""
+    policy_interval_s: Annotated[int, Meta(ge=1)] = 900
+    """How often a new routing manifest is considered."""
+    welcome_tokens: Annotated[int, Meta(ge=0)] = 1000
+    """What the demo tenant's wallet is given once."""
+    max_upload_mb: Annotated[int, Meta(ge=1)] = 500
+    max_duration_s: Annotated[int, Meta(ge=1)] = 60
+    log_level: str = "INFO"
+
+    @property
+    def logs(self) -> Path:
+        """Where every process writes its log."""
+        return self.home / "logs"
+
+    @property
+    def media(self) -> Path:
+        """Where the local media store is."""
+        return self.home / "media"
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of an environment.
+
+    Raises:
+        SettingError: a variable is unknown or its value does not fit.
+    """
+    known = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in ONLY_FOR_TESTS:
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in known:
+            near = difflib.get_close_matches(field, known, n=1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+            raise SettingError(f"unknown setting {name}{hint}")
+        if value:
+            values[field] = value
+    values["home"] = str(Path(values.get("home", default_home(environ))).expanduser().absolute())
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as wrong:
+        field = str(wrong).rpartition("$.")[2].rstrip("`")
+        raise SettingError(f"{PREFIX}{field.upper()}: {wrong}") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that ``read`` makes the same settings of, for a child process."""
+    return {
+        PREFIX + name.upper(): str(value)
+        for name, value in msgspec.structs.asdict(settings).items()
+        if value != ""
+    }
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(kind)
