@@ -1,7 +1,7 @@
 """Every setting, read once from the environment into one frozen struct.
 
-A variable ``EFFECTMESH_X`` sets the field ``x``. One that no field has stops the start-up, so that a
-misspelt name is never silently the default.
+A variable ``EFFECTMESH_X`` sets the field ``x``. One that no field has stops the start-up, so that
+a misspelt name is never silently the default.
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: Port = 8787
     """0 takes any free port."""
+    gateway_url: str = ""
+    """Where people reach the gateway, when that is not where it listens."""
     allowed_origins: str = ""
     """Web origins, apart from our own, that may open a WebSocket; separated by commas."""
     comfyui_urls: str = ""
-    """ComfyUI hosts, separated by commas; each gets an agent. Empty starts the embedded renderer."""
+    """ComfyUI hosts, separated by commas, an agent for each. Empty starts embedded renderers."""
     renderers: Annotated[int, Meta(ge=0, le=16)] = 1
     """How many embedded renderers, when there is no ComfyUI."""
     policy_interval_s: Annotated[int, Meta(ge=1)] = 900
@@ -61,6 +63,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_upload_mb: Annotated[int, Meta(ge=1)] = 500
     max_duration_s: Annotated[int, Meta(ge=1)] = 60
     log_level: str = "INFO"
+
+    @property
+    def public_url(self) -> str:
+        """Where people reach the gateway."""
+        return self.gateway_url or f"http://{self.http_host}:{self.http_port}"
 
     @property
     def logs(self) -> Path:

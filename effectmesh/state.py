@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from effectmesh.embedded.folders import secret, write_private
+from effectmesh.embedded.folders import is_held, secret, write_private
 from effectmesh.settings import Settings
 from schemas.asks import ANY_TENANT
 from schemas.base import TenantId, UserId
@@ -58,8 +58,10 @@ def running(settings: Settings) -> Running | None:
     except (FileNotFoundError, ProcessLookupError, msgspec.DecodeError):
         return None
     except PermissionError:
-        pass
-    return found
+        return found
+    # A killed stack leaves its file behind, and its number may be somebody else's by now: who
+    # is really up holds the lock of the home.
+    return found if is_held(settings.home) else None
 
 
 def announce(settings: Settings, now: Running) -> None:

@@ -36,8 +36,19 @@ class MediaStore(Protocol):
         """
         ...
 
+    async def exists(self, uri: str) -> bool:
+        """Return whether an object is stored there."""
+        ...
+
     def read(self, uri: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yield bytes ``start`` to ``end`` (exclusive) in bounded pieces."""
+        """Yield bytes ``start`` to ``end`` (exclusive) in bounded pieces.
+
+        A range that reaches beyond the end gives what there is.
+
+        Raises:
+            MediaNotFoundError: nothing is stored there.
+            ValueError: the range is negative.
+        """
         ...
 
     async def delete(self, uri: str) -> None:

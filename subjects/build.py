@@ -161,6 +161,11 @@ def telemetry(module: Module) -> str:
     return _join("tlm", module)
 
 
+def all_telemetry() -> str:
+    """Return the filter for every module's telemetry."""
+    return "tlm.*"
+
+
 def saga(key: str) -> str:
     """Return the subject that holds the record of one job or task."""
     return _join("saga", key)

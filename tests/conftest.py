@@ -22,6 +22,8 @@ from effectmesh.embedded.valkey import EmbeddedValkey
 
 _REPOSITORY = Path(__file__).parent.parent
 _CLIP = "cityCC0.mpg"
+UNSYNCED = {"fsync": "off", "full_page_writes": "off"}
+"""For Postgres under test: nobody pulls the plug of the machine."""
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +46,8 @@ def home(state_root: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_server(state_root: Path) -> Iterator[EmbeddedPostgres]:
-    """Return the session's Postgres. It does not sync: no test pulls the plug of the machine."""
-    server = EmbeddedPostgres(home=state_root, settings={"fsync": "off", "full_page_writes": "off"})
+    """Return the session's Postgres."""
+    server = EmbeddedPostgres(home=state_root, settings=UNSYNCED)
     server.start()
     yield server
     server.stop()

@@ -20,7 +20,7 @@ from actors.runtime.bus import Bus
 from actors.runtime.contract import GiveUp, TryLater
 from actors.runtime.errors import BusError
 from actors.runtime.wire import MSG_ID, Delivery, Sayable
-from schemas.base import Message, Module
+from schemas.base import Module
 from subjects import build
 from subjects.topology import Consumer
 
@@ -56,7 +56,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 class Decode(Protocol):
     """Turns a body into one of the messages the actor hears."""
 
-    def decode(self, data: bytes, /) -> Message:
+    def decode(self, data: bytes, /) -> Struct:
         """Return the message.
 
         Raises:

@@ -216,19 +216,6 @@ class Bus:
             return None
         return int(headers["Nats-Sequence"]), reply.data
 
-    async def pull_one(self, stream: str, consumer: str) -> Msg | None:
-        """Take one message from a durable consumer if it has one.
-
-        Raises:
-            AskError: the broker is away.
-        """
-        reply = await self._request(
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}",
-            b'{"batch":1,"no_wait":true}',
-            timeout=API_TIMEOUT_S,
-        )
-        return None if "Status" in (reply.headers or {}) and not reply.data else reply
-
     async def _request(self, subject: str, data: bytes, *, timeout: float) -> Msg:
         try:
             return await self._client.request(subject, data, timeout=timeout)

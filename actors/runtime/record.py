@@ -35,6 +35,7 @@ CONFLICT_TRIES: Final = 8
 class Record(Struct, frozen=True, kw_only=True):
     """One step of one saga."""
 
+    key: str
     step: int
     applied: tuple[EventId, ...]
     """The messages that led here, newest last."""
@@ -121,6 +122,7 @@ class Recorded(Generic[State, Heard]):
             return
         before = known.record.applied if known else ()
         record = Record(
+            key=key,
             step=known.record.step + 1 if known else 1,
             applied=(*before, heard.event_id)[-APPLIED_KEPT:],
             state=msgspec.Raw(encode(step.state)),

@@ -13,11 +13,12 @@ from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
 from nats.aio.msg import Msg
 
 from actors.runtime.answering import Answering, Decode, Receive, nak
 from actors.runtime.bus import Bus
-from actors.runtime.errors import ApiError, BusError, DriftError
+from actors.runtime.errors import ApiError, DriftError
 from schemas.base import Module
 from subjects.topology import Consumer
 
@@ -27,6 +28,8 @@ PULL_DEAF_S: Final = 3 * PULL_HEARTBEAT_S
 """Silence after which a pull request is taken for lost and made again."""
 DRAIN_S: Final = 25.0
 """How long what is under way may take after a stop was asked for."""
+ONE_NOW: Final = b'{"batch":1,"no_wait":true}'
+ANSWERS_KEPT: Final = 16
 POLL_S: Final = 0.15
 """How often a free slot looks for work when there was none."""
 
@@ -193,21 +196,27 @@ class SlotPuller:
             beating.cancel_scope.cancel()
 
     async def _slot(self) -> None:
-        while not self._stopping.is_set():
-            if not await self._one():
-                with anyio.move_on_after(POLL_S):
-                    await self._stopping.wait()
+        """Pull, render, pull again. Every slot has an inbox, so an answer cannot go astray."""
+        inbox = self._bus.new_inbox()
+        send, answers = anyio.create_memory_object_stream[Msg](ANSWERS_KEPT)
+        with send, answers:
+            async with self._bus.subscribed(inbox, send.send):
+                while not self._stopping.is_set():
+                    if not await self._one(inbox, answers):
+                        with anyio.move_on_after(POLL_S):
+                            await self._stopping.wait()
 
-    async def _one(self) -> bool:
+    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Msg]) -> bool:
         consumers = self._consumers()
         for _ in consumers:
             self._turn += 1
             consumer = consumers[self._turn % len(consumers)]
-            try:
-                message = await self._bus.pull_one(consumer.stream, consumer.name)
-            except BusError:
-                return False
-            if message is not None:
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
+            await self._bus.send(subject, ONE_NOW, reply=inbox)
+            message = None
+            with anyio.move_on_after(PULL_HEARTBEAT_S):
+                message = await answers.receive()
+            if message is not None and "Status" not in (message.headers or {}):
                 self._answering.begin(message)
                 await self._answering.answer(message, consumer)
                 return True

@@ -1,0 +1,1 @@
+"""Step 2: what is in a clip. Measured, never guessed."""

@@ -1,0 +1,66 @@
+"""The shell of Content Analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from actors.content_analysis import core
+from actors.content_analysis.ports import Analyzer
+from actors.runtime.contract import Clock, Said
+from actors.runtime.follow import follow
+from media.analysis import Sighting
+from media.errors import InvalidUriError, MediaNotFoundError
+from media.frames import UnreadableFootageError
+from media.store import MediaStore
+from schemas.events import AnalysisFailed, ContentAnalyzed, VideoIngested
+from schemas.video import AnalyzedContent
+
+ATTEMPTS: Final = 4
+"""The first try and three more, as the specification asks. A file that is not readable now may be
+when it is fetched again."""
+ANALYSIS_FAILED: Final = "ANALYSIS_FAILED"
+_HINT: Final = "upload the clip again, or another recording of it"
+
+
+class ContentAnalysis:
+    """Step 2: says what is in a clip.
+
+    Hears:    VideoIngested
+    Says:     ContentAnalyzed, or AnalysisFailed after its retries
+    Owns:     nothing; its answer is the event
+    Repeats:  harmless; the same clip gives the same answer under the same event_id
+    """
+
+    def __init__(self, *, store: MediaStore, analyzer: Analyzer, clock: Clock) -> None:
+        self._store = store
+        self._analyzer = analyzer
+        self._clock = clock
+
+    async def receive(self, heard: VideoIngested) -> Sequence[Said]:
+        """Watch the clip and describe it."""
+        video = heard.payload
+        try:
+            seen = await self._watch(video.normalized_uri)
+        except (UnreadableFootageError, MediaNotFoundError, InvalidUriError) as error:
+            failed = core.failure(video, code=ANALYSIS_FAILED, reason=str(error), hint=_HINT)
+            header = follow(heard, AnalysisFailed, at=self._clock.now())
+            return [AnalysisFailed(**header, payload=failed)]
+        content = AnalyzedContent(
+            video_id=video.video_id, analysis=core.describe(seen), request=video.request
+        )
+        header = follow(heard, ContentAnalyzed, at=self._clock.now())
+        return [ContentAnalyzed(**header, payload=content)]
+
+    async def _watch(self, uri: str) -> Sighting:
+        """Fetch and measure, again from the start when decoding fails."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._watch_once(uri)
+            except UnreadableFootageError:
+                continue
+        return await self._watch_once(uri)
+
+    async def _watch_once(self, uri: str) -> Sighting:
+        async with self._store.as_file(uri) as clip:
+            return await self._analyzer.watch(clip)

@@ -1,0 +1,1 @@
+"""Step 7: how good a result is, as a vector, and where it ranks in its job."""

@@ -1,0 +1,9 @@
+"""The command line.
+
+``app``      the commands and their options; imports nothing heavy
+``console``  settings, printing, and how an error becomes a message and an exit status
+``local``    commands that start or read a stack on this machine
+``remote``   commands that talk to a running gateway
+``demo``     one clip through all 13 steps
+``broker``   streams, consumers and buckets
+"""

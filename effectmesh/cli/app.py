@@ -1,0 +1,283 @@
+"""The commands and their options. Imports nothing heavy: ``--help`` must be instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Turns clips into published video effects, and knows what each one earns.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+provider = typer.Typer(help="The provider catalog.", no_args_is_help=True, rich_markup_mode=None)
+ledger = typer.Typer(help="The ledger.", no_args_is_help=True, rich_markup_mode=None)
+topology = typer.Typer(
+    help="Streams, consumers and buckets on the broker.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+token = typer.Typer(help="Bearer tokens.", no_args_is_help=True, rich_markup_mode=None)
+run = typer.Typer(help="One process of the stack.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(provider, name="provider")
+app.add_typer(ledger, name="ledger")
+app.add_typer(topology, name="topology")
+app.add_typer(token, name="token")
+app.add_typer(run, name="run", hidden=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="A job id, such as job_…")]
+
+
+@app.command()
+def up() -> None:
+    """Start everything, print the page's address, and stay until Ctrl-C."""
+    from effectmesh.cli import local
+
+    local.up()
+
+
+@app.command()
+def demo(
+    clip: Annotated[Path | None, typer.Option(help="A clip of your own.")] = None,
+    effect: Annotated[str, typer.Option(help="The effect to ask for.")] = "color_correction",
+    json: Json = False,
+) -> None:
+    """Run one real clip through all 13 steps, print its story, and stop."""
+    from effectmesh.cli import demo as demo_
+
+    demo_.demo(clip=clip, effect=effect, as_json=json)
+
+
+@app.command()
+def submit(
+    clip: Annotated[Path, typer.Argument(help="The clip to upload.")],
+    effect: Annotated[str, typer.Option("--effect", "-e", help="The effect to ask for.")],
+    look: Annotated[str, typer.Option(help="A look within the effect.")] = "",
+    wish: Annotated[str, typer.Option(help="What you want, in your own words.")] = "",
+    priority: Annotated[str, typer.Option(help="quality, speed, cost or balanced.")] = "balanced",
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only these providers; may be repeated.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to its end.")] = False,
+    json: Json = False,
+) -> None:
+    """Upload a clip and order an effect."""
+    from effectmesh.cli import remote
+
+    order = {
+        "effect_type": effect,
+        "effect_subtype": look,
+        "wish": wish,
+        "user_preferences": {"priority": priority},
+        "providers": provider or [],
+    }
+    remote.submit(clip=clip, order=order, watch=watch, as_json=json)
+
+
+@app.command()
+def status(
+    job: Annotated[str, typer.Argument(metavar="[JOB]", help="A job id.")] = "",
+    json: Json = False,
+) -> None:
+    """Show the stack, or where one job is."""
+    from effectmesh.cli import local
+
+    local.status(job, as_json=json)
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the newest jobs."""
+    from effectmesh.cli import local
+
+    local.jobs(limit, as_json=json)
+
+
+@app.command()
+def trace(job: Job, json: Json = False) -> None:
+    """Show every event of a job in order, with its time."""
+    from effectmesh.cli import local
+
+    local.trace(job, as_json=json)
+
+
+@app.command()
+def watch(job: Job) -> None:
+    """Follow a job live to its end."""
+    from effectmesh.cli import remote
+
+    remote.watch(job)
+
+
+@app.command()
+def approve(job: Job, json: Json = False) -> None:
+    """Approve a result, so that it is published."""
+    from effectmesh.cli import remote
+
+    remote.decide(job, approve=True, reason="", as_json=json)
+
+
+@app.command()
+def reject(
+    job: Job,
+    reason: Annotated[str, typer.Option(help="Why; the user reads it.")],
+    json: Json = False,
+) -> None:
+    """Reject a result; the tokens go back."""
+    from effectmesh.cli import remote
+
+    remote.decide(job, approve=False, reason=reason, as_json=json)
+
+
+@app.command()
+def cancel(
+    job: Job,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    json: Json = False,
+) -> None:
+    """Stop a job; the tokens go back."""
+    from effectmesh.cli import remote
+
+    remote.cancel(job, reason=reason, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check this machine, and say how to mend what is wrong."""
+    from effectmesh.cli import local
+
+    local.doctor(as_json=json)
+
+
+@app.command()
+def down() -> None:
+    """Stop the running stack; what is under way drains."""
+    from effectmesh.cli import local
+
+    local.down()
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete everything the embedded servers keep: jobs, media, ledger."""
+    from effectmesh.cli import local
+
+    local.reset(yes=yes)
+
+
+@app.command()
+def agent(
+    comfyui: Annotated[str, typer.Option(help="The ComfyUI host, http://host:8188.")],
+    slots: Annotated[int, typer.Option(min=1, max=16, help="Renders at once.")] = 1,
+) -> None:
+    """Serve one ComfyUI host."""
+    from effectmesh.cli import local
+
+    local.agent(comfyui, slots)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from effectmesh import __version__
+
+    typer.echo(__version__)
+
+
+@provider.command("list")
+def provider_list(json: Json = False) -> None:
+    """List every provider."""
+    from effectmesh.cli import local
+
+    local.providers(as_json=json)
+
+
+@ledger.command("verify")
+def ledger_verify(json: Json = False) -> None:
+    """Add the whole ledger up again; exit status 1 when a rule is broken."""
+    from effectmesh.cli import local
+
+    local.verify(as_json=json)
+
+
+@topology.command("plan")
+def topology_plan(json: Json = False) -> None:
+    """Show what differs from the declaration."""
+    from effectmesh.cli import broker
+
+    broker.plan(as_json=json)
+
+
+@topology.command("apply")
+def topology_apply(json: Json = False) -> None:
+    """Create and update what differs."""
+    from effectmesh.cli import broker
+
+    broker.apply(as_json=json)
+
+
+@topology.command("check")
+def topology_check(json: Json = False) -> None:
+    """Exit with status 1 when anything differs."""
+    from effectmesh.cli import broker
+
+    broker.check(as_json=json)
+
+
+@topology.command("write")
+def topology_write(
+    folder: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("nats"),
+) -> None:
+    """Write the declaration as JSON for the NATS command line."""
+    from effectmesh.cli import broker
+
+    broker.write(folder)
+
+
+@token.command("create")
+def token_create(
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    tenant: Annotated[str, typer.Option(help="The tenant, such as tnt_acme.")],
+    user: Annotated[str, typer.Option(help="The user, such as usr_ann.")],
+    role: Annotated[str, typer.Option(help="user or admin.")] = "user",
+) -> None:
+    """Make a token and print it, this once. A running gateway knows it after its next start."""
+    from effectmesh.cli import local
+
+    local.create_token(name, tenant, user, role)
+
+
+@run.command("actors")
+def run_actors() -> None:
+    """Run the ten modules."""
+    from effectmesh.cli import local
+
+    local.process("actors")
+
+
+@run.command("gateway")
+def run_gateway() -> None:
+    """Run HTTP and WebSocket."""
+    from effectmesh.cli import local
+
+    local.process("gateway")
+
+
+@run.command("renderer")
+def run_renderer(
+    port: Annotated[int, typer.Option()], number: Annotated[int, typer.Option()]
+) -> None:
+    """Run one embedded renderer."""
+    from effectmesh.cli import local
+
+    local.renderer(port, number)

@@ -1,0 +1,280 @@
+"""Commands that start or read a stack on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import time
+from functools import partial
+from typing import Final
+
+import anyio
+from rich.table import Table
+from rich.text import Text
+
+from effectmesh import state
+from effectmesh.cli.console import FAILED, console, errors, fail, print_json, run, settings
+from effectmesh.reading import reading
+from effectmesh.story import steps_table
+from effectmesh.telling import tokens
+from schemas.base import TenantId, UserId
+
+STOP_WITHIN_S: Final = 60.0
+POLL_S: Final = 0.1
+ROLES: Final = ("user", "admin")
+
+
+def up() -> None:
+    """Run the stack until a signal."""
+    from effectmesh.up import stack_up
+
+    chosen = settings()
+    logging.basicConfig(level="WARNING", format="%(message)s")
+
+    async def stay() -> None:
+        with console.status("starting ..."):
+            started = stack_up(chosen)
+            stack = await started.__aenter__()
+        try:
+            console.print(Text.assemble(("effectmesh is up: ", "bold green"), stack.gateway_url))
+            console.print(f"  state   {chosen.home}", soft_wrap=True)
+            console.print(f"  logs    {chosen.logs}", soft_wrap=True)
+            console.print("  try     effectmesh submit CLIP --effect color_correction --watch")
+            console.print("  stop    Ctrl-C, or: effectmesh down")
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for _ in signals:
+                    break
+            console.print("stopping ...")
+        finally:
+            await started.__aexit__(None, None, None)
+
+    run(stay)
+
+
+def status(job_id: str, *, as_json: bool) -> None:
+    """Show the stack, or one job."""
+    chosen = settings()
+    if job_id:
+        _job_status(job_id, as_json=as_json)
+        return
+    now = state.running(chosen)
+    if as_json:
+        shown = {"running": now is not None, "home": str(chosen.home)}
+        if now:
+            shown |= {"pid": now.pid, "gateway_url": now.gateway_url, "children": now.children}
+        print_json(shown)
+    elif now is None:
+        console.print(f"not running; state in {chosen.home}; start it: effectmesh up")
+    else:
+        console.print(f"up at {now.gateway_url} (pid {now.pid})")
+        for name, pid in now.children.items():
+            console.print(f"  {name:<12} pid {pid}")
+
+
+def _job_status(job_id: str, *, as_json: bool) -> None:
+    async def look() -> None:
+        async with reading(settings()) as reader:
+            found = await reader.job(job_id)
+        if found.job is None:
+            fail(f"there is no job {job_id}", hint="effectmesh jobs lists them")
+        job = found.job
+        if as_json:
+            print_json(job)
+            return
+        console.print(f"{job.order.job_id}  {job.order.effect_type}  {job.state}")
+        if job.reason:
+            console.print(f"  reason   {job.code} {job.reason}".rstrip(), soft_wrap=True)
+        for each in job.candidates.values():
+            outcome = "rendering"
+            if each.failure:
+                outcome = f"failed: {each.failure.error_code}"
+            elif each.result:
+                outcome = "rendered"
+            if each.evaluation:
+                outcome = f"composite {each.evaluation.composite_score:.3f}"
+            console.print(f"  {each.task.provider_id:<24} {each.task.role:<12} {outcome}")
+        if job.selection:
+            console.print(f"  {job.selection.comparison_summary}", soft_wrap=True)
+        console.print(f"  held {tokens(job.held_microtokens)}, ", end="")
+        console.print(f"charged {tokens(job.charged_microtokens)} tokens")
+        if job.published:
+            console.print(f"  {job.published.gallery_url}", soft_wrap=True)
+
+    run(look)
+
+
+def jobs(limit: int, *, as_json: bool) -> None:
+    """List the newest jobs."""
+
+    async def look() -> None:
+        async with reading(settings()) as reader:
+            found = await reader.jobs(limit=limit)
+        if as_json:
+            print_json(found)
+            return
+        if not found:
+            console.print(
+                "no jobs yet; order one: effectmesh submit CLIP --effect color_correction"
+            )
+            return
+        table = Table("job", "effect", "state", "ordered", "charged", "reason", box=None)
+        for each in found:
+            ordered = each.created_at.strftime("%Y-%m-%d %H:%M:%S")
+            charged = tokens(each.charged_microtokens)
+            reason = Text(each.reason, overflow="ellipsis", no_wrap=True)
+            table.add_row(each.job_id, each.effect_type, each.state, ordered, charged, reason)
+        console.print(table)
+
+    run(look)
+
+
+def trace(job_id: str, *, as_json: bool) -> None:
+    """Show every event of a job."""
+
+    async def look() -> None:
+        async with reading(settings()) as reader:
+            events = await reader.events(job_id)
+        if not events:
+            fail(f"there are no events of {job_id}", hint="effectmesh jobs lists the jobs")
+        if as_json:
+            print_json(events)
+            return
+        console.print(steps_table(events))
+
+    run(look)
+
+
+def providers(*, as_json: bool) -> None:
+    """List every provider."""
+
+    async def look() -> None:
+        async with reading(settings()) as reader:
+            found = await reader.providers()
+        if as_json:
+            print_json(found)
+            return
+        names = ("provider", "status", "effects", "looks", "gpu", "revision")
+        table = Table(*names, box=None)
+        for each in found:
+            effects = ", ".join(each.capabilities)
+            looks = ", ".join(each.supported_effect_types)
+            gpu = each.cost_model.gpu_type_required
+            table.add_row(each.provider_id, each.status, effects, looks, gpu, str(each.revision))
+        console.print(table)
+
+    run(look)
+
+
+def verify(*, as_json: bool) -> None:
+    """Add the ledger up."""
+
+    async def look() -> int:
+        async with reading(settings()) as reader:
+            verdict = await reader.ledger.verify()
+        if as_json:
+            print_json(verdict)
+        else:
+            counts = f"{verdict.entries} transfers, {verdict.accounts} accounts"
+            for rule in verdict.checked:
+                console.print(f"  checked  {rule}", soft_wrap=True)
+            for problem in verdict.problems:
+                errors.print(f"  broken   {problem}", style="red")
+            ok = "the ledger is sound" if not verdict.problems else "the ledger is broken"
+            console.print(f"{ok}: {counts}")
+        return FAILED if verdict.problems else 0
+
+    raise SystemExit(run(look))
+
+
+def doctor(*, as_json: bool) -> None:
+    """Check this machine."""
+    from effectmesh.doctor import run_checks
+
+    checks = run_checks(settings())
+    if as_json:
+        print_json(checks)
+    else:
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+        for check in checks:
+            mark = (f"{check.status:<5}", colours.get(check.status, ""))
+            console.print(Text.assemble(mark, f"{check.name:<14} {check.detail}"), soft_wrap=True)
+            if check.fix and check.status != "ok":
+                console.print(f"      fix: {check.fix}", soft_wrap=True)
+    raise SystemExit(FAILED if any(check.status == "fail" for check in checks) else 0)
+
+
+def down() -> None:
+    """Stop the running stack."""
+    chosen = settings()
+    now = state.running(chosen)
+    if now is None:
+        console.print("not running")
+        return
+    os.kill(now.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_WITHIN_S
+    with console.status("draining ..."):
+        while time.monotonic() < deadline:
+            if state.running(chosen) is None:
+                console.print("stopped")
+                return
+            time.sleep(POLL_S)
+    fail(f"it did not stop in {STOP_WITHIN_S:g} s", hint=f"kill {now.pid}; nothing is lost by it")
+
+
+def reset(*, yes: bool) -> None:
+    """Delete the home."""
+    chosen = settings()
+    if now := state.running(chosen):
+        fail(f"it is running (pid {now.pid})", hint="effectmesh down")
+    if not chosen.home.exists():
+        console.print(f"nothing is kept in {chosen.home}")
+        return
+    if not (chosen.home / "lock").exists():
+        fail(f"{chosen.home} is no home of effectmesh", hint="nothing was deleted")
+    if not yes:
+        console.print(f"this deletes every job, clip and ledger entry in {chosen.home}")
+        if console.input("type yes to go on: ").strip() != "yes":
+            console.print("nothing was deleted")
+            return
+    shutil.rmtree(chosen.home)
+    console.print(f"deleted {chosen.home}")
+
+
+def create_token(name: str, tenant: str, user: str, role: str) -> None:
+    """Make a token."""
+    if role not in ROLES:
+        fail(f"there is no role {role}", hint=f"one of {', '.join(ROLES)}")
+    chosen = settings()
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    made = state.add_token(chosen, name=name, tenant=TenantId(tenant), user=UserId(user), role=role)
+    console.print(made, soft_wrap=True)
+
+
+def process(name: str) -> None:
+    """Run one process of the stack."""
+    from importlib import import_module
+
+    from effectmesh.processes.common import run_process
+
+    module = import_module(f"effectmesh.processes.{name}")
+    raise SystemExit(run_process(name, module.main, settings()))
+
+
+def agent(comfyui: str, slots: int) -> None:
+    """Serve one ComfyUI host."""
+    from effectmesh.processes.agent import main
+    from effectmesh.processes.common import run_process
+
+    serve = partial(main, comfyui=comfyui, slots=slots)
+    raise SystemExit(run_process("agent", serve, settings()))
+
+
+def renderer(port: int, number: int) -> None:
+    """Run one embedded renderer."""
+    from effectmesh.processes.common import run_process
+    from effectmesh.processes.renderer import main
+
+    serve = partial(main, port=port, number=number)
+    raise SystemExit(run_process("renderer", serve, settings()))

@@ -1,0 +1,148 @@
+"""Commands that talk to a running gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from effectmesh import state
+from effectmesh.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    console,
+    fail,
+    print_json,
+    run,
+    settings,
+)
+from effectmesh.client import Client, open_client
+from effectmesh.state import Running
+
+COMPLETE: Final = "COMPLETE"
+
+
+def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> None:
+    """Upload a clip and order an effect."""
+    if not clip.is_file():
+        fail(f"there is no file {clip}", hint="give the path of a video", status=USAGE)
+    now = _running()
+
+    async def send() -> int:
+        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+            video_id = await upload(client, clip, quiet=as_json)
+            ordered = await client.post("/v1/jobs", {**order, "video_id": video_id})
+            if as_json and not watch:
+                print_json(ordered)
+                return 0
+            job_id = ordered["job_id"]
+            if not as_json:
+                console.print(f"ordered {job_id}")
+            if not watch:
+                console.print(f"follow it: effectmesh watch {job_id}")
+                return 0
+            ended = await follow(client, job_id, quiet=as_json)
+            if as_json:
+                print_json(await client.get(f"/v1/jobs/{job_id}"))
+            return 0 if ended == COMPLETE else FAILED
+
+    raise SystemExit(_leaving(send))
+
+
+def watch(job_id: str) -> None:
+    """Follow a job."""
+    now = _running()
+
+    async def look() -> int:
+        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+            return 0 if await follow(client, job_id, quiet=False) == COMPLETE else FAILED
+
+    raise SystemExit(_leaving(look))
+
+
+def decide(job_id: str, *, approve: bool, reason: str, as_json: bool) -> None:
+    """Approve or reject a result."""
+    now = _running()
+
+    async def send() -> None:
+        async with open_client(now.gateway_url, state.tokens(settings()).admin) as client:
+            verb = "approve" if approve else "reject"
+            body = {} if approve else {"reason": reason}
+            answer = await client.post(f"/v1/jobs/{job_id}/{verb}", body)
+        if as_json:
+            print_json(answer)
+        else:
+            console.print(f"{job_id} {verb}{'d' if approve else 'ed'}")
+
+    run(send)
+
+
+def cancel(job_id: str, *, reason: str, as_json: bool) -> None:
+    """Stop a job."""
+    now = _running()
+
+    async def send() -> None:
+        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+            answer = await client.post(f"/v1/jobs/{job_id}/cancel", {"reason": reason})
+        if as_json:
+            print_json(answer)
+        else:
+            console.print(f"{job_id} is being cancelled")
+
+    run(send)
+
+
+async def upload(client: Client, clip: Path, *, quiet: bool) -> str:
+    """Upload with a bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
+        task = bar.add_task(f"uploading {clip.name}", total=clip.stat().st_size)
+        return await client.upload(
+            clip, told=lambda there, whole: bar.update(task, completed=there, total=whole)
+        )
+
+
+async def follow(client: Client, job_id: str, *, quiet: bool) -> str:
+    """Show a job live; return the state it ended in."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    shown = ""
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+        async for frame in client.follow(job_id):
+            data = frame.get("data") or {}
+            if frame["type"] == "progress":
+                _draw(bars, tasks, data)
+                continue
+            now = data.get("state") or data.get("stage") or ""
+            if now and now != shown:
+                shown = now
+                bars.console.print(f"  {now.lower():<18} {data.get('detail') or ''}".rstrip())
+                if now == "AWAITING_APPROVAL" and not quiet:
+                    bars.console.print(f"  an admin decides: effectmesh approve {job_id}")
+    return shown
+
+
+def _draw(bars: Progress, tasks: dict[str, Any], line: dict[str, Any]) -> None:
+    key = line.get("task_id") or line.get("stage") or ""
+    if key not in tasks:
+        name = line.get("provider_id") or line.get("stage") or ""
+        tasks[key] = bars.add_task(f"  {name}", total=1.0)
+    bars.update(tasks[key], completed=line.get("percent") or 0.0)
+
+
+def _running() -> Running:
+    now = state.running(settings())
+    if now is None:
+        fail("effectmesh is not running", hint="effectmesh up, in another terminal")
+    return now
+
+
+def _leaving(main: Any) -> int:
+    try:
+        return int(run(main))
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            console.print("the job goes on; see it again: effectmesh jobs")
+        raise

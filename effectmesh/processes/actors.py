@@ -1,0 +1,257 @@
+"""The ten modules in one process. This is the only place where actors are built."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Final
+
+import anyio
+import asyncpg
+import msgspec
+
+from actors.approval.actor import Approval
+from actors.approval.answers import ApprovalAnswers
+from actors.approval.postgres import PostgresNotifications, PostgresQueue
+from actors.content_analysis.actor import ContentAnalysis
+from actors.content_analysis.measuring import MeasuringAnalyzer
+from actors.economic_engine.actor import EconomicEngine
+from actors.economic_engine.answers import EconomicAnswers
+from actors.economic_engine.postgres import PostgresLedger
+from actors.economic_engine.publisher import PolicyPublisher
+from actors.economic_engine.tracker import Tracker
+from actors.execution.actor import Execution
+from actors.execution.pricing import RatedPricer
+from actors.gallery.actor import Gallery
+from actors.gallery.answers import GalleryAnswers
+from actors.gallery.postgres import PostgresCatalog
+from actors.orchestrator.actor import Orchestrator
+from actors.orchestrator.index import JobAnswers
+from actors.orchestrator.postgres import PostgresJobIndex, PostgresSlots
+from actors.prompt_generation.actor import PromptGeneration
+from actors.prompt_generation.files import TemplateFiles
+from actors.provider_registry.actor import ProviderRegistry
+from actors.provider_registry.postgres import PostgresRecords
+from actors.quality_evaluation.actor import QualityEvaluation
+from actors.quality_evaluation.pixels import PixelJudge
+from actors.quality_evaluation.postgres import PostgresScores
+from actors.runtime import provision
+from actors.runtime.bus import Bus, connected
+from actors.runtime.contract import Answerer, Saga, SystemClock
+from actors.runtime.host import Hosted, run_hosted, run_workers, supervised
+from actors.runtime.record import Record, Recorded, StreamLog
+from actors.runtime.watch import Watched
+from actors.runtime.worker import Worker
+from actors.video_intake.actor import VideoIntake
+from actors.video_intake.postgres import PostgresUploads
+from economics.pricing import PRICES
+from effectmesh.database import pooled
+from effectmesh.policy_shell import PolicyShell
+from effectmesh.prepare import topology_for
+from effectmesh.settings import Settings
+from effectmesh.state import routing_key
+from media.local_store import LocalMediaStore
+from media.sandbox import Sandbox
+from media.verdicts import IntakeLimits
+from schemas.base import Module, ProviderId
+from schemas.jobs import Job
+from schemas.routing import ProviderRecord, RoutingManifest
+from subjects.build import ANSWERER
+from subjects.topology import INDEX, MANIFEST_KEY, REGISTRY, ROUTING, Topology
+
+INDEX_CONCURRENCY: Final = 32
+
+
+async def main(settings: Settings, stopping: anyio.Event) -> None:
+    """Run every module until ``stopping``, then drain."""
+    async with AsyncExitStack() as opened:
+        pool = await opened.enter_async_context(pooled(settings.postgres_url))
+        bus = await opened.enter_async_context(connected(settings.nats_url, name="actors"))
+        records = PostgresRecords(pool=pool, clock=SystemClock())
+        declared = topology_for(await records.current())
+        await provision.check(bus, declared)
+        await _run(settings, bus=bus, pool=pool, declared=declared, stopping=stopping)
+
+
+async def _run(
+    settings: Settings,
+    *,
+    bus: Bus,
+    pool: asyncpg.Pool,
+    declared: Topology,
+    stopping: anyio.Event,
+) -> None:
+    dice = random.Random()  # noqa: S311  it only spreads retries
+    routing: Watched[RoutingManifest] = Watched(
+        bus=bus, bucket=ROUTING, decode=decoding(RoutingManifest)
+    )
+    registry: Watched[ProviderRecord] = Watched(
+        bus=bus, bucket=REGISTRY, decode=decoding(ProviderRecord)
+    )
+    tracker = Tracker()
+    publisher = PolicyPublisher(
+        tracker=tracker,
+        records=lambda: tuple(registry.values.values()),
+        book=PRICES,
+        clock=SystemClock(),
+        interval=timedelta(seconds=settings.policy_interval_s),
+    )
+    policy = PolicyShell(
+        bus=bus,
+        tracker=tracker,
+        publisher=publisher,
+        routing=routing,
+        registry=registry,
+        clock=SystemClock(),
+    )
+    hosted = modules(
+        settings, bus=bus, pool=pool, routing=routing, registry=registry, tracker=tracker
+    )
+    async with anyio.create_task_group() as background:
+        background.start_soon(supervised, "routing copy", routing.run)
+        background.start_soon(supervised, "registry copy", registry.run)
+        await routing.ready()
+        await registry.ready()
+        background.start_soon(supervised, "policy", policy.run)
+        background.start_soon(run_workers, [_indexer(bus, pool, declared, dice)], stopping)
+        await run_hosted(bus=bus, hosted=hosted, declared=declared, dice=dice, stopping=stopping)
+        background.cancel_scope.cancel()
+
+
+def modules(
+    settings: Settings,
+    *,
+    bus: Bus,
+    pool: asyncpg.Pool,
+    routing: Watched[RoutingManifest],
+    registry: Watched[ProviderRecord],
+    tracker: Tracker,
+) -> Sequence[Hosted]:
+    """Return the ten modules, built."""
+    clock = SystemClock()
+    store = LocalMediaStore(root=settings.media)
+    ledger = PostgresLedger(pool=pool)
+    queue, notifications = PostgresQueue(pool=pool), PostgresNotifications(pool=pool)
+    catalog = PostgresCatalog(pool=pool)
+    records = PostgresRecords(pool=pool, clock=clock)
+    intake = VideoIntake(
+        store=store,
+        uploads=PostgresUploads(pool=pool),
+        workshop=Sandbox(limits=limits_of(settings)),
+        clock=clock,
+    )
+    orchestrator = Orchestrator(
+        routes=_Routes(routing),
+        slots=PostgresSlots(pool=pool),
+        key=routing_key(settings),
+        clock=clock,
+    )
+    quality = QualityEvaluation(
+        store=store,
+        judge=PixelJudge(),
+        looks=_Looks(registry),
+        history=PostgresScores(pool=pool),
+        clock=clock,
+    )
+    gallery = Gallery(store=store, catalog=catalog, public_url=settings.public_url, clock=clock)
+    analysis = ContentAnalysis(store=store, analyzer=MeasuringAnalyzer(), clock=clock)
+    engine = EconomicEngine(ledger=ledger, book=PRICES, clock=clock)
+    approval = Approval(queue=queue, notifications=notifications, clock=clock)
+    prompts = PromptGeneration(templates=TemplateFiles(), clock=clock)
+    execution = Execution(pricer=RatedPricer(), clock=clock)
+    money = EconomicAnswers(
+        ledger=ledger, tracker=tracker, manifest=lambda: routing.get(MANIFEST_KEY), clock=clock
+    )
+    answerers: Mapping[Module, Answerer] = {
+        Module.VIDEO_INTAKE: intake,
+        Module.ORCHESTRATOR: JobAnswers(index=PostgresJobIndex(pool=pool)),
+        Module.APPROVAL: ApprovalAnswers(queue=queue, notifications=notifications),
+        Module.GALLERY: GalleryAnswers(catalog=catalog),
+        Module.PROVIDER_REGISTRY: ProviderRegistry(records=records, clock=clock),
+        Module.ECONOMIC_ENGINE: money,
+    }
+    receivers: Mapping[Module, Any] = {
+        Module.VIDEO_INTAKE: intake.receive,
+        Module.CONTENT_ANALYSIS: analysis.receive,
+        Module.PROMPT_GENERATION: prompts.receive,
+        Module.ORCHESTRATOR: _recorded(orchestrator, bus),
+        Module.EXECUTION: _recorded(execution, bus),
+        Module.QUALITY_EVALUATION: quality.receive,
+        Module.ECONOMIC_ENGINE: engine.receive,
+        Module.APPROVAL: approval.receive,
+        Module.GALLERY: gallery.receive,
+    }
+    return [
+        Hosted(
+            module=module,
+            receive=receivers.get(module),
+            answerers={
+                question: answerers[module]
+                for question, owner in ANSWERER.items()
+                if owner is module
+            },
+        )
+        for module in {*receivers, *answerers}
+    ]
+
+
+def limits_of(settings: Settings) -> IntakeLimits:
+    """Return what a clip may be."""
+    return IntakeLimits(
+        max_bytes=settings.max_upload_mb * 1_000_000, max_duration_ms=settings.max_duration_s * 1000
+    )
+
+
+def decoding(kind: type[Any]) -> Callable[[bytes], Any]:
+    """Return a decoder of one kind of JSON."""
+    return msgspec.json.Decoder(kind).decode
+
+
+def _recorded(saga: Saga[Any, Any], bus: Bus) -> Any:
+    return Recorded(saga=saga, log=StreamLog(bus=bus), say=bus.say).receive
+
+
+def _indexer(bus: Bus, pool: asyncpg.Pool, declared: Topology, dice: random.Random) -> Worker:
+    """Return the worker that keeps the job list: a function of the saga records, nothing more."""
+    index = PostgresJobIndex(pool=pool)
+
+    async def receive(record: Record) -> Sequence[Any]:
+        if record.key.startswith("job_"):
+            await index.store(msgspec.json.decode(record.state, type=Job), record.step)
+        return ()
+
+    [consumer] = [each for each in declared.consumers if each.name == INDEX]
+    return Worker(
+        bus=bus,
+        module=Module.ORCHESTRATOR,
+        consumer=consumer,
+        decoder=msgspec.json.Decoder(Record),
+        receive=receive,
+        concurrency=INDEX_CONCURRENCY,
+        dice=dice,
+    )
+
+
+class _Routes:
+    """The orchestrator's view of the manifest."""
+
+    def __init__(self, routing: Watched[RoutingManifest]) -> None:
+        self._routing = routing
+
+    def manifest(self) -> RoutingManifest | None:
+        """Return the newest manifest."""
+        return self._routing.get(MANIFEST_KEY)
+
+
+class _Looks:
+    """Quality Evaluation's view of the registry."""
+
+    def __init__(self, registry: Watched[ProviderRecord]) -> None:
+        self._registry = registry
+
+    def target_look(self, provider_id: ProviderId) -> Mapping[str, float]:
+        """Return what a provider's effect should do to a clip."""
+        record = self._registry.get(provider_id)
+        return record.target_look if record else {}

@@ -1,0 +1,62 @@
+"""HTTP and WebSocket in a process of their own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import anyio
+
+from actors.runtime.bus import connected
+from actors.runtime.contract import SystemClock
+from actors.runtime.host import supervised
+from actors.runtime.watch import Watched
+from effectmesh import __version__
+from effectmesh.processes.actors import decoding
+from effectmesh.processes.bus_for_gateway import GatewayBus
+from effectmesh.settings import Settings
+from effectmesh.state import tokens_file
+from gateway.app import create_app, serve
+from gateway.identity import Tokens
+from gateway.settings import GatewaySettings
+from media.local_store import LocalMediaStore
+from schemas.routing import ProviderRecord, RoutingManifest
+from subjects.topology import REGISTRY, ROUTING
+
+MEGABYTE: Final = 1_000_000
+
+
+async def main(settings: Settings, stopping: anyio.Event) -> None:
+    """Serve until ``stopping``, then let open requests finish."""
+    async with connected(settings.nats_url, name="gateway") as bus:
+        routing: Watched[RoutingManifest] = Watched(
+            bus=bus, bucket=ROUTING, decode=decoding(RoutingManifest)
+        )
+        registry: Watched[ProviderRecord] = Watched(
+            bus=bus, bucket=REGISTRY, decode=decoding(ProviderRecord)
+        )
+        app = create_app(
+            bus=GatewayBus(bus=bus, routing=routing, registry=registry),
+            store=LocalMediaStore(root=settings.media),
+            tokens=Tokens.read(tokens_file(settings)),
+            uploads_dir=settings.home / "uploads",
+            clock=SystemClock(),
+            settings=GatewaySettings(
+                version=__version__,
+                max_upload_bytes=settings.max_upload_mb * MEGABYTE,
+                allowed_origins=tuple(filter(None, settings.allowed_origins.split(","))),
+            ),
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(supervised, "routing copy", routing.run)
+            tasks.start_soon(supervised, "registry copy", registry.run)
+            listen = partial(
+                serve, app, host=settings.http_host, port=settings.http_port, ready=_ignore
+            )
+            tasks.start_soon(listen)
+            await stopping.wait()
+            tasks.cancel_scope.cancel()
+
+
+def _ignore(_: str) -> None:
+    """Whoever started us asks ``/readyz``."""

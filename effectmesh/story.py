@@ -1,0 +1,190 @@
+"""A finished job as a story: the steps, the candidates, the money, and where the result is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from effectmesh.reading import Heard
+from effectmesh.telling import percent, size, step_of, tell, tokens
+from schemas.asks import Statement
+from schemas.jobs import Candidate, Job, RankedCandidate
+from schemas.routing import RoutingManifest
+
+
+class Story(Struct, frozen=True, kw_only=True):
+    """Everything that is told."""
+
+    clip: str
+    job: Job
+    events: Sequence[Heard]
+    statement: Statement
+    published_path: Path | None
+    before: RoutingManifest | None
+    after: RoutingManifest | None
+
+
+def print_story(console: Console, story: Story) -> None:
+    """Print it."""
+    console.print()
+    console.print(_heading(story))
+    console.print(Group(*(_section(title, body) for title, body in _sections(story))))
+
+
+def _heading(story: Story) -> Text:
+    order = story.job.order
+    look = f" ({order.effect_subtype})" if order.effect_subtype else ""
+    return Text.assemble(
+        ("effectmesh", "bold"),
+        f"  {story.clip}  →  {order.effect_type}{look}  ",
+        (story.job.state, "bold green" if story.job.state == "COMPLETE" else "bold red"),
+        f"\n{order.job_id}  tenant {order.tenant_id}",
+    )
+
+
+def _sections(story: Story) -> Iterator[tuple[str, RenderableType]]:
+    yield "The steps", steps_table(story.events)
+    if story.job.candidates:
+        yield "The candidates", _candidates(story.job)
+    yield "The money", _money(story)
+    if story.statement.lines:
+        yield "The ledger", _ledger(story.statement)
+    if lines := _learned(story.before, story.after):
+        yield "What the Economic Engine learned", Text("\n".join(lines))
+    if story.job.published:
+        yield "The result", _result(story)
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(f"\n{title}", style="bold cyan"), body)
+
+
+def steps_table(events: Sequence[Heard]) -> Table:
+    """Return every event in order, with its step and its time since the first."""
+    table = _table("step", "at", "event", "module", "what happened", right=(0, 1))
+    for event in events:
+        step = step_of(event.event_type, event.body)
+        after = (event.at - events[0].at).total_seconds()
+        table.add_row(
+            str(step or ""),
+            f"+{after:.2f} s",
+            event.event_type,
+            event.module,
+            Text(tell(event.event_type, event.body), overflow="fold"),
+        )
+    return table
+
+
+def _candidates(job: Job) -> Table:
+    names = ("", "provider", "role", "fidelity", "artifacts", "style", "temporal", "composite")
+    table = _table(*names, "cost", "time", "outcome", right=range(3, 10))
+    ranked = {each.task_id: each for each in (job.selection.ranking if job.selection else ())}
+    chosen = sorted(
+        job.candidates.values(),
+        key=lambda each: ranked[each.task.task_id].rank if each.task.task_id in ranked else 99,
+    )
+    for candidate in chosen:
+        line = ranked.get(candidate.task.task_id)
+        style = "bold green" if line and line.outcome == "won" else ""
+        table.add_row(*_candidate(candidate, line), style=style)
+    return table
+
+
+def _candidate(candidate: Candidate, line: RankedCandidate | None) -> Sequence[str]:
+    judged = candidate.evaluation
+    vector = judged.quality_vector if judged and judged.quality != "unknown" else None
+    numbers = (
+        [vector.fidelity, vector.artifacts, vector.style_adherence, vector.temporal_consistency]
+        if vector
+        else [None] * 4
+    )
+    used = candidate.result.execution_telemetry if candidate.result else None
+    failed = candidate.failure.error_code if candidate.failure else ""
+    return [
+        str(line.rank) if line else "",
+        candidate.task.provider_id,
+        candidate.task.role,
+        *("" if number is None else f"{number:.3f}" for number in numbers),
+        f"{judged.composite_score:.3f}" if judged and vector else "",
+        tokens(used.cost_microtokens) if used else "",
+        f"{used.actual_duration_ms / 1000:.1f} s" if used else "",
+        (line.outcome if line else failed) + (f": {line.reason}" if line and line.reason else ""),
+    ]
+
+
+def _money(story: Story) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    job, account = story.job, story.statement.account
+    charged = account.charged_microtokens if account else job.charged_microtokens
+    cost = account.cost_microtokens if account else 0
+    table.add_row("held at the order", f"{tokens(job.held_microtokens)} tokens")
+    table.add_row("charged", f"{tokens(charged)} tokens")
+    table.add_row("spent on all candidates", f"{tokens(cost)} tokens")
+    table.add_row("margin", f"{percent(account.marginality if account else None)}")
+    if job.selection:
+        table.add_row("why this one", Text(job.selection.comparison_summary, overflow="fold"))
+    return table
+
+
+def _ledger(statement: Statement) -> Table:
+    table = _table("kind", "from", "to", "tokens", "memo", right=(3,))
+    for line in statement.lines:
+        table.add_row(
+            line.kind, line.debit, line.credit, tokens(line.amount_microtokens), line.memo
+        )
+    return table
+
+
+def _learned(before: RoutingManifest | None, after: RoutingManifest | None) -> list[str]:
+    if after is None:
+        return []
+    if before is None or before.version == after.version:
+        return [f"manifest {after.version}: unchanged"]
+    lines = [f"manifest {before.version} → {after.version}: {after.reason}"]
+    for effect, route in sorted(after.effects.items()):
+        old = {each.provider_id: each for each in _providers(before, effect)}
+        for each in route.providers:
+            was = old.get(each.provider_id)
+            if was is None or was.samples == each.samples:
+                continue
+            costs = (was.expected_cost_microtokens, each.expected_cost_microtokens)
+            cost = " → ".join(tokens(each) for each in costs)
+            time = f"{was.expected_duration_ms} → {each.expected_duration_ms} ms"
+            lines.append(
+                f"  {effect} / {each.provider_id}: cost {cost} tokens, {time}, "
+                f"weight {was.weight:.2f} → {each.weight:.2f}, {each.samples} samples"
+            )
+    return lines
+
+
+def _providers(manifest: RoutingManifest, effect: str) -> Sequence[Any]:
+    route = manifest.effects.get(effect)
+    return route.providers if route else ()
+
+
+def _result(story: Story) -> Table:
+    published = story.job.published
+    assert published is not None
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("effect", f"{published.effect_id}, revision {published.revision}")
+    if story.published_path:
+        length = story.published_path.stat().st_size
+        table.add_row("file", Text(f"{story.published_path} ({size(length)})", overflow="fold"))
+    table.add_row("gallery", Text(published.gallery_url, overflow="fold"))
+    for url in published.cdn_urls:
+        table.add_row("video", Text(url, overflow="fold"))
+    return table
+
+
+def _table(*columns: str, right: Sequence[int] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number in right else "left", no_wrap=False)
+    return table

@@ -1,0 +1,310 @@
+"""What a ComfyUI host says, decoded. Pure; nothing it says is taken on trust.
+
+Two hosts say the same thing in different places: 0.33 has ``/api/jobs/{id}``, 0.3.64 only
+``/history/{id}`` and ``/queue``. All of them become a ``PromptState``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from gpu_agent.errors import Fault, RenderFailedError
+
+T = TypeVar("T")
+
+REASONS_SHOWN: Final = 5
+"""Faults of a refused graph that go into one message."""
+
+_SAFE: Final = re.compile(r"[^A-Za-z0-9_. -]")
+_WORD_LIMIT: Final = 64
+_MEMORY: Final = ("OutOfMemoryError", "MemoryError", "AllocationError")
+_MODEL_NAME: Final = re.compile(r"\b([A-Z]{1,3}\d{1,4}[A-Z]?)\b")
+
+
+class Phase(StrEnum):
+    """Where a prompt is on its host."""
+
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+OVER: Final = frozenset({Phase.DONE, Phase.FAILED, Phase.INTERRUPTED})
+
+
+class OutputFile(Struct, frozen=True, kw_only=True):
+    """A file an output node wrote, as ``/view`` wants it named."""
+
+    filename: str
+    subfolder: str = ""
+    type: str = "output"
+
+
+class Exploded(Struct, frozen=True, kw_only=True):
+    """Which node failed, with what kind of exception. Its text may name host paths: left out."""
+
+    node_type: str = ""
+    exception_type: str = ""
+
+
+class PromptState(Struct, frozen=True, kw_only=True):
+    """What the host knows of one prompt. Times are the host's clock, in milliseconds."""
+
+    phase: Phase
+    outputs: dict[str, tuple[OutputFile, ...]] = {}
+    created_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    cached: tuple[str, ...] = ()
+    error: Exploded = Exploded()
+
+
+NOWHERE: Final = PromptState(phase=Phase.UNKNOWN)
+
+_JOB_PHASE: Final[Mapping[str, Phase]] = {
+    "pending": Phase.PENDING,
+    "in_progress": Phase.RUNNING,
+    "completed": Phase.DONE,
+    "failed": Phase.FAILED,
+    "cancelled": Phase.INTERRUPTED,
+}
+
+
+class _Marks(Struct):
+    status_str: str = ""
+    messages: list[tuple[str, dict[str, object]]] = []
+
+
+class _Job(Struct):
+    status: str
+    create_time: float | None = None
+    execution_start_time: float | None = None
+    execution_end_time: float | None = None
+    outputs: dict[str, dict[str, object]] = {}
+    execution_status: _Marks | None = None
+
+
+class _Entry(Struct):
+    prompt: list[object] = []
+    outputs: dict[str, dict[str, object]] = {}
+    status: _Marks | None = None
+
+
+class _Queue(Struct):
+    queue_running: list[list[object]] = []
+    queue_pending: list[list[object]] = []
+
+
+class NodeFault(Struct):
+    """One fault of one input."""
+
+    type: str = ""
+    extra_info: dict[str, object] = {}
+
+
+class NodeErrors(Struct):
+    """The faults of one node."""
+
+    class_type: str = ""
+    errors: list[NodeFault] = []
+
+
+class RefusedWhole(Struct):
+    """What is wrong with the graph as a whole."""
+
+    type: str = ""
+
+
+class Accepted(Struct):
+    """The answer to ``POST /prompt``, good or bad."""
+
+    prompt_id: str = ""
+    node_errors: dict[str, NodeErrors] = {}
+    error: RefusedWhole = msgspec.field(default_factory=RefusedWhole)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """Return what a host says as one of our types.
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as wrong:
+        raise RenderFailedError(Fault.HOST_ERROR, "the host's answer cannot be read") from wrong
+
+
+def job_state(body: bytes) -> PromptState:
+    """Read ``/api/jobs/{id}``.
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    job = decoded(body, _Job)
+    marks = _marks(job.execution_status)
+    return PromptState(
+        phase=_JOB_PHASE.get(job.status, Phase.UNKNOWN),
+        outputs=_files(job.outputs),
+        created_ms=_whole(job.create_time),
+        started_ms=_whole(job.execution_start_time) or marks.started_ms,
+        ended_ms=_whole(job.execution_end_time) or marks.ended_ms,
+        cached=marks.cached,
+        error=marks.error,
+    )
+
+
+def history_state(body: bytes, prompt_id: str) -> PromptState:
+    """Read ``/history/{id}``; ``UNKNOWN`` when the entry is not there (yet).
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    entry = decoded(body, dict[str, _Entry]).get(prompt_id)
+    if entry is None:
+        return NOWHERE
+    marks = _marks(entry.status)
+    succeeded = entry.status is not None and entry.status.status_str == "success"
+    extra = entry.prompt[3] if len(entry.prompt) > 3 else None
+    created = extra.get("create_time") if isinstance(extra, dict) else None
+    return msgspec.structs.replace(
+        marks,
+        phase=Phase.DONE if succeeded else marks.phase,
+        outputs=_files(entry.outputs),
+        created_ms=_whole(created),
+    )
+
+
+def queue_state(body: bytes, prompt_id: str) -> PromptState:
+    """Read ``/queue``.
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    queue = decoded(body, _Queue)
+    for phase, items in (
+        (Phase.RUNNING, queue.queue_running),
+        (Phase.PENDING, queue.queue_pending),
+    ):
+        if any(len(item) > 1 and item[1] == prompt_id for item in items):
+            return PromptState(phase=phase)
+    return NOWHERE
+
+
+def accepted(body: bytes) -> Accepted:
+    """Read the answer to ``POST /prompt``.
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    return decoded(body, Accepted)
+
+
+def refusal(answer: Accepted) -> str:
+    """Say why a graph was refused: kinds of faults, classes and inputs, never the host's words.
+
+    The host's own texts can hold paths and tracebacks, and its top line is often empty.
+    """
+    faults = [
+        f"{_word(node.class_type)}.{_word(fault.extra_info.get('input_name'))}: {_word(fault.type)}"
+        for node in answer.node_errors.values()
+        for fault in node.errors
+    ]
+    if not faults:
+        return f"the host refused the graph: {_word(answer.error.type) or 'no reason given'}"
+    more = f" and {len(faults) - REASONS_SHOWN} more" if len(faults) > REASONS_SHOWN else ""
+    return f"the host refused the graph: {', '.join(faults[:REASONS_SHOWN])}{more}"
+
+
+def failure(error: Exploded) -> tuple[Fault, str]:
+    """Map what happened inside the host to a code and a sentence."""
+    kind = _word(error.exception_type.rsplit(".", 1)[-1]) or "an unnamed error"
+    node = _word(error.node_type) or "a node"
+    if kind.endswith(_MEMORY):
+        return Fault.OUT_OF_MEMORY, f"{node} ran out of memory"
+    return Fault.RENDER_ERROR, f"{node} failed with {kind}"
+
+
+def event(frame: str) -> tuple[str, dict[str, object]] | None:
+    """Read one text frame of the socket; ``None`` when it is no message."""
+    try:
+        message = msgspec.json.decode(frame, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return None
+    kind, data = message.get("type"), message.get("data")
+    return (kind, data) if isinstance(kind, str) and isinstance(data, dict) else None
+
+
+def gpu_type(stats: Mapping[str, object]) -> str:
+    """Return the short name of the host's first device, as rate cards have it.
+
+    >>> gpu_type({"devices": [{"name": "cuda:0 NVIDIA A10G : cudaMallocAsync", "type": "cuda"}]})
+    'A10G'
+    >>> gpu_type({"devices": [{"name": "cpu", "type": "cpu"}]})
+    'cpu'
+    """
+    devices = stats.get("devices")
+    first = devices[0] if isinstance(devices, list) and devices else {}
+    if not isinstance(first, dict) or first.get("type", "cpu") == "cpu":
+        return "cpu"
+    name = str(first.get("name", ""))
+    found = _MODEL_NAME.search(name)
+    return found.group(1) if found else _word(name) or "unknown"
+
+
+def _marks(status: _Marks | None) -> PromptState:
+    """Return what the messages of a finished run tell: its end, its times, its cached nodes."""
+    phase, started, ended = Phase.FAILED, None, None
+    cached: tuple[str, ...] = ()
+    error = Exploded()
+    for kind, data in status.messages if status else ():
+        stamp = _whole(data.get("timestamp"))
+        if kind == "execution_start":
+            started = stamp
+        elif kind == "execution_cached":
+            nodes = data.get("nodes")
+            cached = tuple(str(node) for node in nodes) if isinstance(nodes, list) else ()
+        elif kind == "execution_success":
+            phase, ended = Phase.DONE, stamp
+        elif kind == "execution_interrupted":
+            phase, ended = Phase.INTERRUPTED, stamp
+        elif kind == "execution_error":
+            phase, ended = Phase.FAILED, stamp
+            error = Exploded(
+                node_type=str(data.get("node_type", "")),
+                exception_type=str(data.get("exception_type", "")),
+            )
+    return PromptState(phase=phase, started_ms=started, ended_ms=ended, cached=cached, error=error)
+
+
+def _files(outputs: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[OutputFile, ...]]:
+    return {node: tuple(_named(shown.values())) for node, shown in outputs.items()}
+
+
+def _named(values: Iterable[object]) -> Iterator[OutputFile]:
+    """Yield the files among a node's outputs; a video stands under ``images``."""
+    for value in values:
+        for item in value if isinstance(value, list) else ():
+            if isinstance(item, dict) and isinstance(item.get("filename"), str):
+                yield OutputFile(
+                    filename=item["filename"],
+                    subfolder=str(item.get("subfolder", "")),
+                    type=str(item.get("type", "output")),
+                )
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _word(value: object) -> str:
+    return _SAFE.sub("", str(value or ""))[:_WORD_LIMIT]

@@ -1,0 +1,37 @@
+"""Intake only touches what lies where the tenant's uploads are."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.video_intake import core
+from media.address import Address, parse
+from schemas.base import TenantId, VideoId
+
+TENANT = TenantId("tnt_1")
+
+
+@pytest.mark.parametrize(
+    ("uri", "owned"),
+    [
+        ("s3://intake/raw/tnt_1/vid_1", True),
+        ("s3://intake/raw/tnt_10/vid_1", False),
+        ("s3://intake/raw/tnt_1", False),
+        ("s3://intake/normalized/tnt_1/vid_1.mp4", False),
+        ("s3://gallery/raw/tnt_1/vid_1", False),
+        ("s3://intake/raw/tnt_1/../tnt_2/vid_1", False),
+        ("raw/tnt_1/vid_1", False),
+    ],
+)
+def test_only_the_tenants_own_raw_uploads_are_touched(uri: str, owned: bool) -> None:
+    """A refused upload is deleted, so intake must not be pointed at anything else."""
+    assert core.owns(TENANT, uri) is owned
+
+
+def test_what_is_made_lies_under_the_tenant() -> None:
+    """Two tenants never share an address, and every address is a valid one."""
+    made = core.normalized_uri(TENANT, VideoId("vid_1"))
+    poster = core.poster_uri(TENANT, VideoId("vid_1"))
+
+    assert parse(made) == Address("intake", ("normalized", "tnt_1", "vid_1.mp4"))
+    assert parse(poster) == Address("intake", ("posters", "tnt_1", "vid_1.jpg"))
