@@ -80,7 +80,7 @@ class Client:
             ProblemError: it is no usable video, or too large.
             httpx.TransportError: the gateway stays away.
         """
-        length = path.stat().st_size
+        length = (await anyio.Path(path).stat()).st_size
         created = await self._http.post(
             "/v1/tus", headers=TUS | {"Upload-Length": str(length), "Content-Length": "0"}
         )

@@ -12,17 +12,20 @@ from effectmesh.settings import Settings
 
 def servers_of(settings: Settings) -> Servers:
     """Return the servers to be started: those without a URL."""
-    return Servers(
-        ServerSettings(
-            home=settings.home,
-            nats_url=settings.nats_url or None,
-            postgres_url=settings.postgres_url or None,
-            redis_url=settings.redis_url or None,
-            nats_bin=_path(settings.nats_bin),
-            postgres_bin=_path(settings.postgres_bin),
-            redis_bin=_path(settings.valkey_bin),
-            run_as=settings.postgres_user,
-        )
+    return Servers(server_settings(settings))
+
+
+def server_settings(settings: Settings) -> ServerSettings:
+    """Return what of the settings concerns the servers."""
+    return ServerSettings(
+        home=settings.home,
+        nats_url=settings.nats_url or None,
+        postgres_url=settings.postgres_url or None,
+        redis_url=settings.redis_url or None,
+        nats_bin=_path(settings.nats_bin),
+        postgres_bin=_path(settings.postgres_bin),
+        redis_bin=_path(settings.valkey_bin),
+        run_as=settings.postgres_user,
     )
 
 

@@ -54,8 +54,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Web origins, apart from our own, that may open a WebSocket; separated by commas."""
     comfyui_urls: str = ""
     """ComfyUI hosts, separated by commas, an agent for each. Empty starts embedded renderers."""
-    renderers: Annotated[int, Meta(ge=0, le=16)] = 1
-    """How many embedded renderers, when there is no ComfyUI."""
+    renderers: Annotated[int, Meta(ge=0, le=16)] = 2
+    """How many embedded renderers, when there is no ComfyUI. Each may take about 1 GB."""
     policy_interval_s: Annotated[int, Meta(ge=1)] = 900
     """How often a new routing manifest is considered."""
     welcome_tokens: Annotated[int, Meta(ge=0)] = 1000

@@ -26,7 +26,8 @@ class Story(Struct, frozen=True, kw_only=True):
     job: Job
     events: Sequence[Heard]
     statement: Statement
-    published_path: Path | None
+    published_path: str
+    """Empty when nothing was published, or the store is not on this machine."""
     before: RoutingManifest | None
     after: RoutingManifest | None
 
@@ -175,7 +176,7 @@ def _result(story: Story) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("effect", f"{published.effect_id}, revision {published.revision}")
     if story.published_path:
-        length = story.published_path.stat().st_size
+        length = Path(story.published_path).stat().st_size
         table.add_row("file", Text(f"{story.published_path} ({size(length)})", overflow="fold"))
     table.add_row("gallery", Text(published.gallery_url, overflow="fold"))
     for url in published.cdn_urls:

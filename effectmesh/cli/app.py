@@ -48,9 +48,9 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run one real clip through all 13 steps, print its story, and stop."""
-    from effectmesh.cli import demo as demo_
+    from effectmesh.cli.demo import play
 
-    demo_.demo(clip=clip, effect=effect, as_json=json)
+    play(clip=clip, effect=effect, as_json=json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from effectmesh import state
 from effectmesh.cli.console import FAILED, USAGE, console, fail, print_json, run, settings
-from effectmesh.cli.remote import follow, upload
+from effectmesh.cli.remote import check_effect, follow, upload
 from effectmesh.client import Client, open_client
 from effectmesh.clips import find_clip
 from effectmesh.reading import Reader, reading
@@ -30,9 +30,9 @@ LEARN_WITHIN_S: Final = 10.0
 POLL_S: Final = 0.05
 
 
-def demo(*, clip: Path | None, effect: str, as_json: bool) -> None:
+def play(*, clip: Path | None, effect: str, as_json: bool) -> None:
     """Run the demo; the exit status is the outcome."""
-    chosen = clip or _shipped()
+    chosen = clip or find_clip()
     if not chosen.is_file():
         fail(f"there is no file {chosen}", hint="give a video: make demo CLIP=path", status=USAGE)
     logging.basicConfig(level="WARNING", format="%(message)s")
@@ -40,7 +40,7 @@ def demo(*, clip: Path | None, effect: str, as_json: bool) -> None:
         settings(), http_port=0, policy_interval_s=DEMO_POLICY_INTERVAL_S
     )
 
-    async def play() -> int:
+    async def whole() -> int:
         started = time.monotonic()
         async with stack_up(adjusted) as stack:
             if not as_json:
@@ -58,11 +58,7 @@ def demo(*, clip: Path | None, effect: str, as_json: bool) -> None:
             console.print(Text(f"again: effectmesh trace {story.job.order.job_id}", style="dim"))
         return 0 if story.job.state is JobState.COMPLETE else FAILED
 
-    raise SystemExit(run(play))
-
-
-def _shipped() -> Path:
-    return find_clip()
+    raise SystemExit(run(whole))
 
 
 async def _play(stack: Stack, chosen: Settings, clip: Path, effect: str, *, quiet: bool) -> Story:
@@ -73,6 +69,7 @@ async def _play(stack: Stack, chosen: Settings, clip: Path, effect: str, *, quie
         reading(chosen) as reader,
     ):
         before = await reader.manifest()
+        await check_effect(user, effect)
         video_id = await upload(user, clip, quiet=quiet)
         ordered = await user.post("/v1/jobs", {"video_id": video_id, "effect_type": effect})
         job_id = ordered["job_id"]
@@ -131,9 +128,9 @@ async def _story(
     job = found.job
     assert job is not None
     statement: Statement = await reader.statement(job.order.tenant_id, job.order.job_id)
-    path = None
+    path = ""
     if job.published and job.published.output_uri:
-        path = chosen.media / job.published.output_uri.removeprefix("s3://")
+        path = str(chosen.media / job.published.output_uri.removeprefix("s3://"))
     return Story(
         clip=clip.name,
         job=job,

@@ -191,8 +191,10 @@ def verify(*, as_json: bool) -> None:
 def doctor(*, as_json: bool) -> None:
     """Check this machine."""
     from effectmesh.doctor import run_checks
+    from effectmesh.servers import server_settings
 
-    checks = run_checks(settings())
+    chosen = settings()
+    checks = run_checks(server_settings(chosen), ports=(chosen.http_port,))
     if as_json:
         print_json(checks)
     else:

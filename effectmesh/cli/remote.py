@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> 
 
     async def send() -> int:
         async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+            await check_effect(client, order["effect_type"])
             video_id = await upload(client, clip, quiet=as_json)
             ordered = await client.post("/v1/jobs", {**order, "video_id": video_id})
             if as_json and not watch:
@@ -94,11 +96,20 @@ def cancel(job_id: str, *, reason: str, as_json: bool) -> None:
     run(send)
 
 
+async def check_effect(client: Client, effect: str) -> None:
+    """End before anything is uploaded when nobody offers the effect."""
+    offered = [each["effect_type"] for each in (await client.get("/v1/effects"))["effects"]]
+    if effect not in offered:
+        near = difflib.get_close_matches(effect, offered, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        fail(f"the effect {effect!r} is not offered", hint=f"{guess}one of: {', '.join(offered)}")
+
+
 async def upload(client: Client, clip: Path, *, quiet: bool) -> str:
     """Upload with a bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
-        task = bar.add_task(f"uploading {clip.name}", total=clip.stat().st_size)
+        task = bar.add_task(f"uploading {clip.name}", total=None)
         return await client.upload(
             clip, told=lambda there, whole: bar.update(task, completed=there, total=whole)
         )
@@ -118,10 +129,15 @@ async def follow(client: Client, job_id: str, *, quiet: bool) -> str:
             now = data.get("state") or data.get("stage") or ""
             if now and now != shown:
                 shown = now
-                bars.console.print(f"  {now.lower():<18} {data.get('detail') or ''}".rstrip())
-                if now == "AWAITING_APPROVAL" and not quiet:
-                    bars.console.print(f"  an admin decides: effectmesh approve {job_id}")
+                if not quiet:
+                    _say(bars, now, str(data.get("detail") or ""), job_id)
     return shown
+
+
+def _say(bars: Progress, state: str, detail: str, job_id: str) -> None:
+    bars.console.print(f"  {state.lower():<18} {detail}".rstrip())
+    if state == "AWAITING_APPROVAL":
+        bars.console.print(f"  {'':<18} effectmesh approve {job_id}")
 
 
 def _draw(bars: Progress, tasks: dict[str, Any], line: dict[str, Any]) -> None:
