@@ -53,12 +53,17 @@ class InvalidUsageError(ValueError):
 
 
 class NoRouteError(LookupError):
-    """No provider may be tried for this effect type."""
+    """No provider may be tried for this effect type.
 
-    def __init__(self, effect_type: str, why: str) -> None:
+    It is ``permanent`` when the request itself excludes everybody, so that asking again later is no
+    use; otherwise the next manifest may know somebody.
+    """
+
+    def __init__(self, effect_type: str, why: str, *, permanent: bool = False) -> None:
         super().__init__(f"no provider for effect type {effect_type!r}: {why}")
         self.effect_type = effect_type
         self.why = why
+        self.permanent = permanent
 
 
 class LedgerConflictError(ValueError):

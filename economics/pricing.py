@@ -1,8 +1,8 @@
 """What a user pays: the effect's base price, a quality premium, a speed premium.
 
 Every price list is valid for a time, so that a repricing does not change what yesterday's jobs were
-quoted. At 100 micro-dollars a token, a render of a few seconds on the embedded renderer's CPU costs
-0.5 to 2 tokens and a job tries two or three; the base prices leave a margin of half and more.
+quoted. At 100 micro-dollars a token, a render of some seven seconds on the embedded renderer's CPU
+costs 2 to 2.4 tokens and a job tries three; the base prices leave a margin of two fifths and more.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ PRICES: Final = PriceBook(
     PriceList(
         version="v1",
         base={
-            "color_correction": 6 * MICRO,
-            "detail_enhancement": 6 * MICRO,
-            "motion_enhancement": 8 * MICRO,
-            "stabilization": 8 * MICRO,
-            "style_transfer": 8 * MICRO,
-            "background_replacement": 10 * MICRO,
-            "object_removal": 10 * MICRO,
-            "upscale": 10 * MICRO,
+            "color_correction": 12 * MICRO,
+            "detail_enhancement": 12 * MICRO,
+            "motion_enhancement": 14 * MICRO,
+            "stabilization": 14 * MICRO,
+            "style_transfer": 14 * MICRO,
+            "background_replacement": 16 * MICRO,
+            "object_removal": 16 * MICRO,
+            "upscale": 16 * MICRO,
         },
         premiums={
             "cost": Premium(),

@@ -75,7 +75,7 @@ def recommend(
     job explores. ``job_id`` decides which shadow provider works along, when there are several.
 
     Raises:
-        NoRouteError: nobody may be tried, and why.
+        NoRouteError: nobody may be tried, why, and whether asking again can help.
         UnknownPriorityError: the request's priority is not defined.
     """
     field = _field(manifest, request, only)
@@ -119,11 +119,13 @@ def _field(
         raise NoRouteError(request.task_type, "the manifest does not know it")
     offered = [route for route in effect.providers if not only or route.provider_id in only]
     if not offered:
-        raise NoRouteError(request.task_type, f"none of {', '.join(only)} offers it")
+        named = ", ".join(only)
+        raise NoRouteError(request.task_type, f"none of {named} offers it", permanent=True)
     offered = _with_look(offered, request.effect_subtype)
     within = [route for route in offered if _affordable(route, request.budget_tokens)]
     if not within:
-        raise NoRouteError(request.task_type, f"none within {request.budget_tokens} tokens")
+        budget = f"none within {request.budget_tokens} tokens"
+        raise NoRouteError(request.task_type, budget, permanent=True)
     if not any(route.status == ACTIVE for route in within):
         raise NoRouteError(request.task_type, "no provider is active")
     ranked = _ranked(effect, within, request.user_preferences.priority)

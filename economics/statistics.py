@@ -230,7 +230,7 @@ class Statistics:
 
     def quality(self, sample: QualityMeasured) -> None:
         """Learn from an evaluation; one without confidence says nothing."""
-        if sample.confidence <= 0.0:
+        if not sample.confidence > 0.0:  # what is not a number is no confidence either
             return
         arm = self._arm(sample.effect_type, sample.provider_id)
         at = sample.at.timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _heading(story: Story) -> Text:
 
 
 def _sections(story: Story) -> Iterator[tuple[str, RenderableType]]:
-    yield "The steps", steps_table(story.events)
+    yield "The steps", steps_table(story.events, unspoken(story))
     if story.job.candidates:
         yield "The candidates", _candidates(story.job)
     yield "The money", _money(story)
@@ -67,19 +68,69 @@ def _section(title: str, body: RenderableType) -> RenderableType:
     return Group(Text(f"\n{title}", style="bold cyan"), body)
 
 
-def steps_table(events: Sequence[Heard]) -> Table:
-    """Return every event in order, with its step and its time since the first."""
-    table = _table("step", "at", "event", "module", "what happened", right=(0, 1))
-    for event in events:
-        step = step_of(event.event_type, event.body)
-        after = (event.at - events[0].at).total_seconds()
-        table.add_row(
-            str(step or ""),
-            f"+{after:.2f} s",
-            event.event_type,
-            event.module,
-            Text(tell(event.event_type, event.body), overflow="fold"),
+class Unspoken(Struct, frozen=True, kw_only=True):
+    """A step that says no event: it is known from what it left behind."""
+
+    at: datetime
+    step: int
+    what: str
+    module: str
+    detail: str
+
+
+def unspoken(story: Story) -> Sequence[Unspoken]:
+    """Return steps 4 and 8: the manifest was read, and what was measured was booked."""
+    found = []
+    routing = story.job.recommendation
+    dispatched = [each.at for each in story.events if each.event_type == "TestBatchDispatched"]
+    if routing and dispatched:
+        mode = "explores" if routing.exploration_mode else "exploits"
+        chances = ", ".join(
+            f"{each.provider_id} {each.propensity:.2f}" for each in routing.recommended_providers
         )
+        detail = f"manifest {routing.manifest_version}, job {routing.slot} {mode}: {chances}"
+        found.append(
+            Unspoken(
+                at=dispatched[0],
+                step=4,
+                what="(manifest read)",
+                module="orchestrator",
+                detail=detail,
+            )
+        )
+    found += [
+        Unspoken(
+            at=datetime.fromisoformat(line.at),
+            step=8,
+            what="(cost booked)",
+            module="economic_engine",
+            detail=f"{line.credit} {tokens(line.amount_microtokens)} tokens",
+        )
+        for line in story.statement.lines
+        if line.task_id and line.kind == "transfer"
+    ]
+    return found
+
+
+def steps_table(events: Sequence[Heard], unspoken: Sequence[Unspoken] = ()) -> Table:
+    """Return every event in order, with its step and its time since the first."""
+    rows = [
+        (
+            each.at,
+            str(step_of(each.event_type, each.body) or ""),
+            each.event_type,
+            each.module,
+            tell(each.event_type, each.body),
+        )
+        for each in events
+    ]
+    for each in unspoken:
+        before = sum(row[0] < each.at for row in rows)
+        rows.insert(before, (each.at, str(each.step), each.what, each.module, each.detail))
+    table = _table("step", "at", "event", "module", "what happened", right=(0, 1))
+    for at, step, what, module, detail in rows:
+        after = (at - events[0].at).total_seconds()
+        table.add_row(step, f"+{after:.2f} s", what, module, Text(detail, overflow="fold"))
     return table
 
 
@@ -125,12 +176,10 @@ def _money(story: Story) -> Table:
     job, account = story.job, story.statement.account
     charged = account.charged_microtokens if account else job.charged_microtokens
     cost = account.cost_microtokens if account else 0
-    table.add_row("held at the order", f"{tokens(job.held_microtokens)} tokens")
+    table.add_row("held at the order", f"{tokens(job.price_microtokens)} tokens")
     table.add_row("charged", f"{tokens(charged)} tokens")
     table.add_row("spent on all candidates", f"{tokens(cost)} tokens")
     table.add_row("margin", f"{percent(account.marginality if account else None)}")
-    if job.selection:
-        table.add_row("why this one", Text(job.selection.comparison_summary, overflow="fold"))
     return table
 
 

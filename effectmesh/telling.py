@@ -186,6 +186,11 @@ def _released(payload: Body) -> str:
     return f"{tokens(payload['amount_microtokens'])} tokens back: {payload['reason']}"
 
 
+def _late(payload: Body) -> str:
+    cost = tokens(payload["cost_microtokens"])
+    return f"{payload['provider_id']}: attempt {payload['attempt']} cost {cost} tokens all the same"
+
+
 def _quota(payload: Body) -> str:
     needed, there = payload["required_microtokens"], payload["available_microtokens"]
     return f"{payload['reason']}: {tokens(needed)} needed, {tokens(there)} available"
@@ -206,6 +211,7 @@ _TELLERS: Final[Mapping[str, Callable[[Body], str]]] = {
     "PromptsGenerated": _prompted,
     "TestBatchDispatched": _dispatched,
     "AttemptFinished": _attempted,
+    "LateAttemptPriced": _late,
     "TaskSucceeded": _delivered,
     "TaskFailed": _failed,
     "QualityEvaluated": _judged,

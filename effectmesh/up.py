@@ -220,6 +220,14 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def port_or_any(host: str, wanted: int) -> int:
+    """Return the wanted port, or 0 for any when somebody has it."""
+    try:
+        return _free_port(host, wanted)
+    except PortInUseError:
+        return 0
+
+
 def _free_port(host: str, wanted: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

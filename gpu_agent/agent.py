@@ -77,7 +77,8 @@ class GpuAgent:
             group.start_soon(self._watch, heard.correlation_id, stop)
             report = await self._report(heard, stop)
             group.cancel_scope.cancel()
-        header = follow(heard, AttemptFinished, at=self._clock.now())
+        # A redelivery may reach another agent while this one still renders: both reports count.
+        header = follow(heard, AttemptFinished, at=self._clock.now(), part=self._agent_id)
         return [AttemptFinished(**header, task_id=report.task_id, payload=report)]
 
     async def presence(self, records: Sequence[ProviderRecord], *, slots: int) -> Presence:

@@ -110,7 +110,7 @@ class PendingApproval(Struct, frozen=True, kw_only=True):
     job_id: JobId
     tenant_id: TenantId
     state: str
-    """``pending``, ``approved`` or ``rejected``."""
+    """``pending``, ``approved``, ``rejected``, or ``withdrawn`` when the job ended by itself."""
     requested_at: datetime
     selection: Selection
     decided_by: UserId = UserId("")
@@ -197,7 +197,7 @@ class FindEffect(Struct, frozen=True, kw_only=True):
 
 
 class GalleryPage(Struct, frozen=True, kw_only=True):
-    """Empty when nothing is published, or when there is no such effect."""
+    """Empty when nothing is published, or no such effect; a withdrawn one is absent."""
 
     effects: tuple[GalleryItem, ...]
     next: str = ""
@@ -237,7 +237,10 @@ class ReadStatement(Struct, frozen=True, kw_only=True):
 
 
 class JobAccount(Struct, frozen=True, kw_only=True):
-    """What one job brought and cost. ``marginality`` is null when nothing was charged."""
+    """What one job brought and cost. ``marginality`` is null when nothing was charged.
+
+    ``cost_by_task`` counts every attempt, also one that was reported after its task had ended.
+    """
 
     job_id: JobId
     charged_microtokens: MicroTokens

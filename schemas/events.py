@@ -6,7 +6,16 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.base import EPOCH, Event, MicroTokens, ProviderId, TaskId, UserId, VideoId
+from schemas.base import (
+    EPOCH,
+    Event,
+    MicroTokens,
+    MicroUsd,
+    ProviderId,
+    TaskId,
+    UserId,
+    VideoId,
+)
 from schemas.jobs import JobEnding, JobOrder, Published, Selection
 from schemas.money import Charge, Hold, QuotaRefusal, Release
 from schemas.quality import Evaluation
@@ -98,6 +107,26 @@ class TaskFailed(Event, frozen=True, kw_only=True):
 
     task_id: TaskId
     payload: TaskFailure
+
+
+class LateAttempt(Struct, frozen=True, kw_only=True):
+    """The payload of ``LateAttemptPriced``: what one attempt used, and on whose account it goes."""
+
+    attempt: int
+    agent_id: str
+    provider_id: ProviderId
+    effect_type: str = ""
+    role: str = "default"
+    gpu_seconds: float = 0.0
+    cost_microtokens: MicroTokens = 0
+    cost_microusd: MicroUsd = 0
+
+
+class LateAttemptPriced(Event, frozen=True, kw_only=True):
+    """An attempt was reported after its task had ended, so no outcome holds its cost."""
+
+    task_id: TaskId
+    payload: LateAttempt
 
 
 class QualityEvaluated(Event, frozen=True, kw_only=True):

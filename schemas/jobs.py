@@ -144,6 +144,9 @@ class Job(Struct, frozen=True, kw_only=True):
     published: Published | None = None
     hold_id: str = ""
     held_microtokens: MicroTokens = 0
+    """What is reserved now; nothing after the charge or the release."""
     charged_microtokens: MicroTokens = 0
     code: str = ""
     reason: str = ""
+    price_microtokens: MicroTokens = 0
+    """What was reserved at the order; it stays when the money has moved."""

@@ -23,6 +23,7 @@ OWNER: Final[dict[type[Message], Module]] = {
     events.AttemptFinished: Module.GPU_AGENT,
     events.TaskSucceeded: Module.EXECUTION,
     events.TaskFailed: Module.EXECUTION,
+    events.LateAttemptPriced: Module.EXECUTION,
     events.QualityEvaluated: Module.QUALITY_EVALUATION,
     events.BestResultSelected: Module.ORCHESTRATOR,
     events.ApprovalRequested: Module.ORCHESTRATOR,

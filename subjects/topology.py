@@ -202,6 +202,7 @@ HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
     Module.ECONOMIC_ENGINE: (
         events.TaskSucceeded,
         events.TaskFailed,
+        events.LateAttemptPriced,
         events.QualityEvaluated,
         events.ProviderStatusChanged,
     ),
@@ -212,7 +213,7 @@ HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
         events.JobEnded,
         events.AdminRejected,
     ),
-    Module.GALLERY: (events.AdminApproved,),
+    Module.GALLERY: (events.AdminApproved, events.JobEnded),
 }
 """Which facts a module hears, in one durable consumer of EVT named after it."""
 

@@ -57,6 +57,9 @@ class Approval:
             case AdminRejected(payload=decision):
                 return await self._tell(heard, core.rejected(job_id, decision))
             case EffectPublished(payload=where):
+                # a job that was cancelled meanwhile is in the gallery no more
+                if await self._queue.has_ended(job_id, tenant_id):
+                    return []
                 return await self._tell(heard, core.published(where))
             case JobEnded(payload=ending):
                 if ending.state is not JobState.COMPLETE:

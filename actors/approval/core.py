@@ -32,6 +32,11 @@ _NEXT: Final[Mapping[JobState, str]] = {
     JobState.TIMED_OUT: "Order the effect again; if it happens twice, tell support the job's id.",
 }
 
+_NEXT_BY_CODE: Final[Mapping[str, str]] = {
+    "NO_PROVIDER": "Name other providers, raise the budget or choose another effect.",
+}
+"""Where the code of an ending tells more than its state."""
+
 
 def result_ready(job_id: JobId, selection: Selection) -> Notice:
     """Step 10: a result was chosen, and an admin looks at it next."""
@@ -85,7 +90,7 @@ def ended(job_id: JobId, ending: JobEnding) -> Notice | None:
         kind=ending.state.lower(),
         channel=IN_APP,
         subject=headline,
-        body=f"{reason} {money} {_NEXT[ending.state]}",
+        body=f"{reason} {money} {_NEXT_BY_CODE.get(ending.code, _NEXT[ending.state])}",
         link=link_to(job_id),
     )
 

@@ -32,7 +32,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Queue(Protocol):
-    """The approval queue. A row leaves ``pending`` once and never comes back."""
+    """The approval queue. A row leaves ``pending`` once and never comes back.
+
+    A decision stays on record when its job ends by itself later; that it ended is kept beside it.
+    """
 
     async def add(
         self, job_id: JobId, tenant_id: TenantId, selection: Selection, *, at: datetime
@@ -55,7 +58,11 @@ class Queue(Protocol):
         ...
 
     async def withdraw(self, job_id: JobId, tenant_id: TenantId, *, at: datetime) -> None:
-        """Take a pending job out, and keep one out that has not asked yet."""
+        """Take a pending job out, keep one out that has not asked yet, remember that it ended."""
+        ...
+
+    async def has_ended(self, job_id: JobId, tenant_id: TenantId) -> bool:
+        """Tell whether a job was withdrawn, whatever had been decided about it before."""
         ...
 
     async def page(

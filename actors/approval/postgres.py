@@ -61,8 +61,12 @@ class PostgresQueue:
         return None if row is None else _verdict(row)
 
     async def withdraw(self, job_id: JobId, tenant_id: TenantId, *, at: datetime) -> None:
-        """Take a pending job out, and keep one out that has not asked yet."""
+        """Take a pending job out, keep one out that has not asked yet, remember that it ended."""
         await self._pool.execute(_SQL["withdraw"], job_id, tenant_id, at)
+
+    async def has_ended(self, job_id: JobId, tenant_id: TenantId) -> bool:
+        """Tell whether a job was withdrawn, whatever had been decided about it before."""
+        return bool(await self._pool.fetchval(_SQL["has_ended"], job_id, tenant_id))
 
     async def page(
         self, tenant_id: TenantId, *, state: str, limit: int

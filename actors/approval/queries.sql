@@ -20,12 +20,19 @@ from approval.queue
 where job_id = $1 and tenant_id = $2
 
 -- name: withdraw
-insert into approval.queue as known (job_id, tenant_id, state, requested_at)
-values ($1, $2, 'withdrawn', $3)
+insert into approval.queue as known (job_id, tenant_id, state, requested_at, ended_at)
+values ($1, $2, 'withdrawn', $3, $3)
 on conflict (job_id) do update set
-    state = 'withdrawn',
-    decided_at = $3
-where known.state = 'pending' and known.tenant_id = excluded.tenant_id
+    state = case known.state when 'pending' then 'withdrawn' else known.state end,
+    decided_at = case known.state when 'pending' then $3 else known.decided_at end,
+    ended_at = $3
+where known.ended_at is null and known.tenant_id = excluded.tenant_id
+
+-- name: has_ended
+select exists (
+    select from approval.queue
+    where job_id = $1 and tenant_id = $2 and ended_at is not null
+)
 
 -- name: page
 select job_id, tenant_id, state, requested_at, selection, decided_by, reason

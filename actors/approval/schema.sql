@@ -11,8 +11,12 @@ create table if not exists approval.queue (
     reason       text not null default '',
     decided_at   timestamptz,
     cause_id     text not null default '',
+    -- when the job ended by itself, decided or not
+    ended_at     timestamptz,
     check (selection is not null or state = 'withdrawn')
 );
+
+alter table approval.queue add column if not exists ended_at timestamptz;
 
 create index if not exists queue_waiting on approval.queue (state, requested_at, job_id);
 

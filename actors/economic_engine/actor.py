@@ -18,6 +18,7 @@ from economics.pricing import PriceBook, quote
 from schemas.base import Message, Module
 from schemas.commands import HoldTokens, ReleaseTokens, SettleTokens, TopUpWallet
 from schemas.events import (
+    LateAttemptPriced,
     ProviderStatusChanged,
     QualityEvaluated,
     TaskFailed,
@@ -35,14 +36,14 @@ OPEN_HOLDS: Final = 20
 _RETRY_S: Final = 2.0
 
 Obeyed = HoldTokens | SettleTokens | ReleaseTokens | TopUpWallet
-Learnt = TaskSucceeded | TaskFailed | QualityEvaluated | ProviderStatusChanged
+Learnt = TaskSucceeded | TaskFailed | LateAttemptPriced | QualityEvaluated | ProviderStatusChanged
 
 
 class EconomicEngine:
     """Keeps the ledger.
 
-    Hears:    HoldTokens, SettleTokens, ReleaseTokens, TopUpWallet; TaskSucceeded, TaskFailed;
-              QualityEvaluated and ProviderStatusChanged, which move no money
+    Hears:    HoldTokens, SettleTokens, ReleaseTokens, TopUpWallet; TaskSucceeded, TaskFailed,
+              LateAttemptPriced; QualityEvaluated and ProviderStatusChanged, which move no money
     Says:     TokensHeld or UserQuotaExceeded; TokensCharged with a measurement; TokensReleased
     Owns:     the ledger
     Repeats:  harmless; every transfer's id follows from what was asked, and a repeated command is
@@ -71,6 +72,8 @@ class EconomicEngine:
                     return await self._top_up(heard)
                 case TaskSucceeded() | TaskFailed():
                     return await self._book_cost(heard)
+                case LateAttemptPriced():
+                    return await self._book_late(heard)
                 case QualityEvaluated() | ProviderStatusChanged():
                     return []
                 case _:
@@ -147,6 +150,12 @@ class EconomicEngine:
         job = await self._ledger.of_job(heard.tenant_id, heard.correlation_id)
         post = core.awaited(booked, job)
         return self._measurement(heard, post, job) if post else []
+
+    async def _book_late(self, heard: LateAttemptPriced) -> Sequence[Said]:
+        """Book an attempt that no outcome paid for; a charge is measured without it."""
+        if heard.payload.cost_microtokens > 0:
+            await self._ledger.write(core.late_booking_for(heard, self._clock.now()))
+        return []
 
     async def _hold_of(self, heard: SettleTokens, name: str) -> Entry:
         standing = await self._ledger.standing(heard.tenant_id, rules.hold_id(name))

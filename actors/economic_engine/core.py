@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from actors.economic_engine.ports import Refusal
 from economics import ledger
@@ -15,7 +16,7 @@ from economics.ledger import Entry, Kind, Transfer
 from schemas.asks import JobAccount
 from schemas.base import JobId, MicroTokens, TaskId, TenantId, UserId
 from schemas.commands import HoldTokens, ReleaseTokens, TopUpWallet
-from schemas.events import TaskFailed, TaskSucceeded
+from schemas.events import LateAttemptPriced, TaskFailed, TaskSucceeded
 from schemas.money import Charge, Hold, LedgerLine, Price, QuotaRefusal, Release
 from schemas.tasks import TaskResult
 from schemas.telemetry import ChargeMeasured
@@ -26,7 +27,7 @@ RELEASED: Final = "released"
 """The reason of a refusal that stands where a hold was given back before it was asked for."""
 
 JOB_ENTRIES: Final = 500
-"""Most entries one job has: a hold, its resolution, and a booking for each task."""
+"""Most entries one job has: a hold, its resolution, a booking for each task and late attempt."""
 
 
 def hold_for(heard: HoldTokens, price: Price, at: datetime) -> Transfer:
@@ -120,6 +121,31 @@ def booking_for(heard: TaskSucceeded | TaskFailed, at: datetime) -> Transfer | N
     )
 
 
+def late_booking_for(heard: LateAttemptPriced, at: datetime) -> Transfer:
+    """Return the transfer that books an attempt beside what its task was booked with.
+
+    A task may have several; each has the id of its attempt, and says which one it is.
+    """
+    late = heard.payload
+    usual = ledger.booking(
+        task_id=heard.task_id,
+        provider_id=late.provider_id,
+        tenant_id=heard.tenant_id,
+        job_id=heard.correlation_id,
+        effect_type=late.effect_type,
+        role=late.role,
+        amount=late.cost_microtokens,
+        at=at,
+    )
+    which = {"attempt": late.attempt, "agent_id": late.agent_id}
+    return structs.replace(
+        usual,
+        id=f"{usual.id}:{late.attempt}:{late.agent_id}",
+        memo=f"{usual.memo}, reported late",
+        detail=msgspec.json.encode(which).decode(),
+    )
+
+
 def held(hold: Transfer, name: str) -> Hold:
     """Return what is said of a hold: the price is the one it was made at."""
     return Hold(
@@ -175,7 +201,12 @@ def measured(post: Entry, job: Sequence[Entry]) -> ChargeMeasured | None:
     """
     transfer = post.transfer
     winner = next(
-        (each for each in bookings(job) if each.transfer.task_id == transfer.task_id), None
+        (
+            each
+            for each in bookings(job)
+            if each.transfer.task_id == transfer.task_id and not _is_late(each.transfer)
+        ),
+        None,
     )
     if winner is None:
         return None
@@ -214,9 +245,9 @@ def account_of(job_id: JobId, job: Sequence[Entry]) -> JobAccount | None:
     """Return what a job brought and cost up to now; nothing when the ledger does not know it."""
     if not job:
         return None
-    by_task: dict[TaskId, MicroTokens] = {
-        entry.transfer.task_id: entry.transfer.amount for entry in bookings(job)
-    }
+    by_task: dict[TaskId, MicroTokens] = {}
+    for booked in (entry.transfer for entry in bookings(job)):
+        by_task[booked.task_id] = by_task.get(booked.task_id, 0) + booked.amount
     income = sum(e.transfer.amount for e in job if e.transfer.kind is Kind.POST)
     cost = sum(by_task.values())
     return JobAccount(
@@ -248,6 +279,11 @@ def line_of(entry: Entry) -> LedgerLine:
 def belongs(transfer: Transfer, tenant_id: TenantId, job_id: JobId) -> bool:
     """Say whether a hold was made for this job of this tenant."""
     return transfer.tenant_id == tenant_id and transfer.job_id == job_id
+
+
+def _is_late(booked: Transfer) -> bool:
+    """Say whether a booking is of one late attempt; that of a task's outcome names none."""
+    return bool(booked.detail)
 
 
 def _sequence(entry: Entry) -> int:

@@ -16,9 +16,11 @@ class Execution:
     """Module 6: sends tasks to the agents and says how each of them ended.
 
     Hears:    TestBatchDispatched, AttemptFinished, CancelTasks, its own Wake
-    Says:     RunAttempt, TaskSucceeded, TaskFailed, TelemetryPacket, cancel.<job> in CONTROL
+    Says:     RunAttempt, TaskSucceeded, TaskFailed, TelemetryPacket, cancel.<job> in CONTROL;
+              LateAttemptPriced for a report that came after the outcome
     Owns:     the record ``tasks_<job>``
-    Repeats:  harmless; late and repeated reports are fenced by attempt number
+    Repeats:  harmless; late and repeated reports are fenced by attempt number, and each is
+              counted once
     """
 
     state_type = Tasks

@@ -2,14 +2,18 @@
 
 A task is ``running`` (an attempt is out), ``waiting`` (a retry is set) or ``closed``. Only the
 report of the attempt that is out moves a running task; a report of an older attempt, of a closed
-task, or the second report of one attempt changes nothing. So a task is closed once, and every
+task, or the second report of one attempt moves nothing. So a task is closed once, and every
 task of a heard batch is: by its report, by the cancellation of the job, or by its deadline.
+
+What an attempt cost is counted once, whatever it was good for: the fleet has spent it. It goes with
+the outcome of its task, or by itself, as ``LateAttemptPriced``, when the outcome has been said.
 
     running --report, good----------------------> closed, TaskSucceeded
     running --report, bad, tries and time left--> waiting
     running --report, bad, otherwise------------> closed, TaskFailed
     waiting --Wake retry------------------------> running, next attempt
     either  --CancelTasks or Wake deadline------> closed, TaskFailed
+    closed  --report, not counted yet-----------> closed, LateAttemptPriced
 """
 
 from __future__ import annotations
@@ -28,7 +32,14 @@ from actors.runtime.follow import follow
 from economics.rounding import divide
 from schemas.base import EPOCH, MICRO, Message, MicroTokens, MicroUsd, Module, TaskId
 from schemas.commands import CancelTasks, RunAttempt, Wake
-from schemas.events import AttemptFinished, TaskFailed, TaskSucceeded, TestBatchDispatched
+from schemas.events import (
+    AttemptFinished,
+    LateAttempt,
+    LateAttemptPriced,
+    TaskFailed,
+    TaskSucceeded,
+    TestBatchDispatched,
+)
 from schemas.tasks import (
     AttemptOrder,
     AttemptReport,
@@ -74,6 +85,8 @@ class OpenTask(Struct, frozen=True, kw_only=True):
     cost_microtokens: MicroTokens = 0
     cost_microusd: MicroUsd = 0
     gpu_seconds: float = 0.0
+    counted: tuple[str, ...] = ()
+    """The reports in the sums, by attempt and agent; tries and deliveries bound their number."""
 
 
 class Tasks(Struct, frozen=True, kw_only=True):
@@ -111,20 +124,29 @@ def dispatch(state: Tasks | None, heard: TestBatchDispatched, *, at: datetime) -
 def report(
     state: Tasks | None, heard: AttemptFinished, cost: AttemptCost, *, at: datetime
 ) -> Step[Tasks] | None:
-    """Draw the conclusion from an agent's report; ``None`` when it is late or a repetition."""
+    """Draw the conclusion from an agent's report.
+
+    ``None`` when it is a repetition, or comes after the outcome and cost nothing.
+    """
     told = heard.payload
     found = state.tasks.get(heard.task_id) if state else None
-    if state is None or found is None or found.phase is not TaskPhase.RUNNING:
+    report_id = f"{told.attempt}:{told.agent_id}"
+    if state is None or found is None or report_id in found.counted:
         return None
-    if told.attempt != found.attempt:
+    if found.phase is TaskPhase.CLOSED and cost == AttemptCost():
         return None
     metered = replace(
         found,
         cost_microtokens=found.cost_microtokens + cost.cost_microtokens,
         cost_microusd=found.cost_microusd + cost.cost_microusd,
         gpu_seconds=found.gpu_seconds + told.gpu_seconds,
+        counted=(*found.counted, report_id),
     )
-    if told.succeeded:
+    if found.phase is TaskPhase.CLOSED:
+        move = _price_late(metered, heard, cost, at=at)
+    elif found.phase is TaskPhase.WAITING or told.attempt != found.attempt:
+        move = _Move(metered)
+    elif told.succeeded:
         move = _succeed(metered, heard, at=at)
     elif retry_at(metered, told, at=at) is not None:
         move = _wait(metered, heard, at=at)
@@ -294,6 +316,28 @@ def _fail(found: OpenTask, heard: Message, code: str, message: str, *, at: datet
         ),
     )
     return _close(found, said, heard, at=at)
+
+
+def _price_late(
+    found: OpenTask, heard: AttemptFinished, cost: AttemptCost, *, at: datetime
+) -> _Move:
+    """Say what a report after the outcome cost."""
+    task, told = found.task, heard.payload
+    said = LateAttemptPriced(
+        **follow(heard, LateAttemptPriced, at=at, part=task.task_id),
+        task_id=task.task_id,
+        payload=LateAttempt(
+            attempt=told.attempt,
+            agent_id=told.agent_id,
+            provider_id=task.provider_id,
+            effect_type=task.effect_type,
+            role=task.role,
+            gpu_seconds=told.gpu_seconds,
+            cost_microtokens=cost.cost_microtokens,
+            cost_microusd=cost.cost_microusd,
+        ),
+    )
+    return _Move(found, (said,))
 
 
 def _close(

@@ -4,5 +4,5 @@
 ``ports``     the catalog
 ``postgres``  the catalog in Postgres, where a trigger keeps revisions as they are
 ``answers``   the gallery, for whoever looks
-``actor``     the shell: copies the winner, adds a revision, pins it
+``actor``     the shell: copies the winner, adds a revision, pins it; unpins what was not paid for
 """

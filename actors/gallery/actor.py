@@ -17,7 +17,8 @@ from actors.runtime.follow import follow
 from media.errors import InvalidUriError, MediaNotFoundError, StoreFullError
 from media.store import MediaStore
 from schemas.asks import GalleryItem
-from schemas.events import AdminApproved, EffectPublished
+from schemas.events import AdminApproved, EffectPublished, JobEnded
+from schemas.jobs import JobState
 
 FULL_RETRY_S: Final = 60.0
 """Somebody has to make room first; the job stays in ``PUBLISHING`` meanwhile."""
@@ -26,10 +27,10 @@ FULL_RETRY_S: Final = 60.0
 class Gallery:
     """Module 10, step 12: publishes what an admin approved.
 
-    Hears:    AdminApproved
+    Hears:    AdminApproved; JobEnded, which takes back what an unpaid job has published
     Says:     EffectPublished
     Owns:     the catalog, and the bytes below ``s3://gallery/``
-    Repeats:  harmless; the same approval is the same revision
+    Repeats:  harmless; the same approval is the same revision, and what is withdrawn stays so
     """
 
     def __init__(
@@ -40,20 +41,28 @@ class Gallery:
         self._public_url = public_url
         self._clock = clock
 
-    async def receive(self, heard: AdminApproved) -> Sequence[Said]:
-        """Publish, or say again what was published.
+    async def receive(self, heard: AdminApproved | JobEnded) -> Sequence[Said]:
+        """Publish or say again what was published; withdraw it when its job ended otherwise.
 
         Raises:
             TryLater: the store is full.
             GiveUp: the approved result is gone.
         """
-        item = await self._catalog.published_by(heard.event_id)
+        job_id, tenant_id = heard.correlation_id, heard.tenant_id
+        if isinstance(heard, JobEnded):
+            if heard.payload.state is not JobState.COMPLETE:
+                await self._catalog.withdraw(job_id, tenant_id, at=self._clock.now())
+            return []
+        # a cancellation is heard by itself, before or after the approval it made worthless
+        if await self._catalog.is_withdrawn(job_id, tenant_id):
+            return []
+        item = await self._catalog.published_by(heard.event_id) or await self._publish(heard)
         if item is None:
-            item = await self._publish(heard)
+            return []
         header = follow(heard, EffectPublished, at=item.published_at)
         return [EffectPublished(**header, payload=core.published(heard, item))]
 
-    async def _publish(self, heard: AdminApproved) -> GalleryItem:
+    async def _publish(self, heard: AdminApproved) -> GalleryItem | None:
         source = heard.payload.selection.output_video_uri
         try:
             draft = await self._copy(heard, source)

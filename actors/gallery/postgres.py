@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,27 +16,30 @@ _SQL: Final = named_queries(Path(__file__).with_name("queries.sql"))
 
 
 class PostgresCatalog:
-    """``Catalog`` on two tables; a trigger refuses to change a revision."""
+    """``Catalog`` on three tables; a trigger refuses to change a revision."""
 
     def __init__(self, *, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def published_by(self, cause_id: EventId) -> GalleryItem | None:
-        """Return the revision that this approval has led to already."""
+        """Return the revision that this approval has led to already, shown or not."""
         row = await self._pool.fetchrow(_SQL["published_by"], cause_id)
         return None if row is None else _item(row)
 
     async def publish(
         self, draft: GalleryItem, *, job_id: JobId, tenant_id: TenantId, cause_id: EventId
-    ) -> GalleryItem:
+    ) -> GalleryItem | None:
         """Add a revision with the next number and pin it; return it as it is kept."""
         effect_id, at = draft.effect_id, draft.published_at
         async with self._pool.acquire() as connection, connection.transaction():
+            # two approvals at once must not both count to the same number, and a withdrawal
+            # comes before all of this or after it
+            await connection.execute(_SQL["lock_job"], job_id)
+            if await connection.fetchval(_SQL["is_withdrawn"], job_id, tenant_id):
+                return None
             await connection.execute(
                 _SQL["add_effect"], effect_id, job_id, tenant_id, draft.effect_type, at
             )
-            # two approvals at once must not both count to the same number
-            await connection.execute(_SQL["lock_effect"], effect_id)
             await connection.execute(
                 _SQL["add_revision"],
                 effect_id,
@@ -51,6 +55,17 @@ class PostgresCatalog:
             )
             await connection.execute(_SQL["pin"], effect_id, draft.revision_id)
             return _item(await connection.fetchrow(_SQL["find"], effect_id))
+
+    async def withdraw(self, job_id: JobId, tenant_id: TenantId, *, at: datetime) -> None:
+        """Show nothing of a job any more, for ever, whether or not it is published yet."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_SQL["lock_job"], job_id)
+            await connection.execute(_SQL["withdraw"], job_id, tenant_id, at)
+            await connection.execute(_SQL["unpin"], job_id, tenant_id)
+
+    async def is_withdrawn(self, job_id: JobId, tenant_id: TenantId) -> bool:
+        """Tell whether a job was withdrawn."""
+        return bool(await self._pool.fetchval(_SQL["is_withdrawn"], job_id, tenant_id))
 
     async def page(
         self, *, limit: int, before: str = "", effect_type: str = ""

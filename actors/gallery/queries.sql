@@ -3,8 +3,8 @@ insert into gallery.effect (effect_id, job_id, tenant_id, effect_type, published
 values ($1, $2, $3, $4, $5)
 on conflict (effect_id) do nothing
 
--- name: lock_effect
-select 1 from gallery.effect where effect_id = $1 for update
+-- name: lock_job
+select pg_advisory_xact_lock(hashtextextended('gallery.job ' || $1::text, 0))
 
 -- name: add_revision
 insert into gallery.revision (
@@ -18,6 +18,17 @@ on conflict (effect_id, revision_id) do nothing
 
 -- name: pin
 update gallery.effect set pinned = $2 where effect_id = $1
+
+-- name: withdraw
+insert into gallery.withdrawal (job_id, tenant_id, at)
+values ($1, $2, $3)
+on conflict (job_id, tenant_id) do nothing
+
+-- name: unpin
+update gallery.effect set pinned = null where job_id = $1 and tenant_id = $2
+
+-- name: is_withdrawn
+select exists (select from gallery.withdrawal where job_id = $1 and tenant_id = $2)
 
 -- name: published_by
 select e.effect_id, r.revision_id, r.revision, e.effect_type, r.title, r.video_uri,

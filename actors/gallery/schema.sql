@@ -6,7 +6,7 @@ create table if not exists gallery.effect (
     tenant_id    text not null,
     effect_type  text not null,
     published_at timestamptz not null,
-    -- the revision that is shown
+    -- the revision that is shown; none once the job was withdrawn
     pinned       text
 );
 
@@ -26,6 +26,15 @@ create table if not exists gallery.revision (
     composite_score double precision not null,
     primary key (effect_id, revision_id),
     unique (effect_id, revision)
+);
+
+-- Jobs that ended without being paid for. A job may end before its approval is heard here, so this
+-- does not refer to an effect.
+create table if not exists gallery.withdrawal (
+    job_id    text not null,
+    tenant_id text not null,
+    at        timestamptz not null,
+    primary key (job_id, tenant_id)
 );
 
 create or replace function gallery.refuse_change() returns trigger

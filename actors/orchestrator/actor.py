@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from actors.orchestrator import core
-from actors.orchestrator.batch import CANDIDATES_LIMIT, SHADOW
+from actors.orchestrator.batch import CANDIDATES_LIMIT, SHADOW, NoProvider, Routing
 from actors.orchestrator.ports import Routes, Slots
 from actors.runtime.contract import Clock, GiveUp, Step, TryLater
 from economics.errors import NoRouteError
@@ -44,6 +45,8 @@ class Orchestrator:
     async def step(self, state: Job | None, heard: Message) -> Step[Job] | None:
         """Decide what a message does to a job.
 
+        An order that excludes every provider ends its job as soon as a route is wanted.
+
         Raises:
             TryLater: there is no route yet, or a job is cancelled that has not started.
             GiveUp: an order contradicts its own envelope.
@@ -57,11 +60,13 @@ class Orchestrator:
             routing = await self._route(state, heard)
         return core.decide(state, heard, at=self._clock.now(), routing=routing)
 
-    async def _route(self, job: Job, heard: Message) -> ProviderRecommendation | None:
+    async def _route(self, job: Job, heard: Message) -> Routing | None:
         """Return the providers to try. At the deadline no route is an answer too."""
         try:
             return await self._recommended(job, heard)
         except NoRouteError as none:
+            if none.permanent:
+                return NoProvider(str(none))
             if isinstance(heard, Wake):
                 return None
             raise TryLater(str(none), retry_after=ROUTE_RETRY_S) from none
@@ -71,16 +76,19 @@ class Orchestrator:
         manifest = self._routes.manifest()
         if manifest is None:
             raise NoRouteError(order.effect_type, "no manifest was published yet")
-        number = await self._slots.number(order.effect_type, order.job_id)
-        routing = recommend(
+        recommended = partial(
+            recommend,
             manifest,
             core.request_of(core.briefed(job, heard)),
             job_id=order.job_id,
-            number=number,
             key=self._key,
             only=order.providers,
             limit=CANDIDATES_LIMIT,
         )
+        # a job that nobody may try must not take a number, perhaps that of an explored slot
+        recommended(number=0)
+        number = await self._slots.number(order.effect_type, order.job_id)
+        routing = recommended(number=number)
         if all(one.role == SHADOW for one in routing.recommended_providers):
             raise NoRouteError(order.effect_type, "every provider is on shadow")
         return routing

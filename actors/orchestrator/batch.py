@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from msgspec import Struct
+
 from actors.runtime.follow import derived_id
 from schemas.base import JobId, ProviderId, TaskId
 from schemas.jobs import Candidate, Job, JobOrder
@@ -27,6 +29,16 @@ SHADOW: Final = "shadow"
 """The role of a provider whose result nobody sees and nobody waits for."""
 QUEUE_ALLOWANCE: Final = timedelta(minutes=3)
 """How long a batch may wait for free slots, on top of its attempts."""
+
+
+class NoProvider(Struct, frozen=True):
+    """Instead of a route: the order excludes every provider, now and later."""
+
+    why: str
+
+
+Routing = ProviderRecommendation | NoProvider
+"""What the routing answers."""
 
 
 def request_of(job: Job) -> RecommendationRequest:

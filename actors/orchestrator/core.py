@@ -13,7 +13,14 @@ from typing import Final
 
 from msgspec import structs
 
-from actors.orchestrator.batch import bound_of, candidates_of, generic_prompt, request_of
+from actors.orchestrator.batch import (
+    NoProvider,
+    Routing,
+    bound_of,
+    candidates_of,
+    generic_prompt,
+    request_of,
+)
 from actors.orchestrator.errors import RouteNeededError
 from actors.orchestrator.judging import JUDGING, RENDERING, hear_result, judge
 from actors.orchestrator.lifecycle import BOUNDS, NEXT, REMINDERS_LIMIT, diagram
@@ -39,6 +46,7 @@ from schemas.events import (
     AnalysisFailed,
     ContentAnalyzed,
     EffectPublished,
+    JobEnded,
     JobStarted,
     PromptsGenerated,
     QualityEvaluated,
@@ -54,10 +62,13 @@ from schemas.events import (
     VideoRejected,
 )
 from schemas.jobs import ENDINGS, Job, JobState, Selection
-from schemas.routing import ProviderRecommendation
+from schemas.money import Hold
 from schemas.video import EffectRequest
 
 __all__ = ["NEXT", "briefed", "decide", "diagram", "hold_id_of", "request_of", "wants_route"]
+
+NO_PROVIDER: Final = "NO_PROVIDER"
+"""The code of a job whose order excludes every provider."""
 
 _AWAITED: Final[Mapping[JobState, str]] = {
     JobState.INGESTED: "the tokens or the clip",
@@ -88,11 +99,12 @@ def decide(
     heard: Message,
     *,
     at: datetime,
-    routing: ProviderRecommendation | None = None,
+    routing: Routing | None = None,
 ) -> Step[Job] | None:
     """Return the step this message leads to, ``None`` when it changes nothing.
 
-    ``routing`` is used when ``wants_route`` says so, and ignored otherwise.
+    ``routing`` is used when ``wants_route`` says so, and ignored otherwise. ``NoProvider`` ends the
+    job; ``None`` is an answer at the deadline only, and means that there was none in time.
 
     Raises:
         RouteNeededError: the job is ready for its test batch and no route was given.
@@ -135,7 +147,7 @@ def _start(heard: StartJob, at: datetime) -> Step[Job]:
     return turn.step()
 
 
-def _go_on(turn: Turn, heard: Message, routing: ProviderRecommendation | None) -> None:
+def _go_on(turn: Turn, heard: Message, routing: Routing | None) -> None:
     match heard:
         case TokensHeld():
             _held(turn, heard)
@@ -157,12 +169,16 @@ def _after_the_end(turn: Turn, heard: Message) -> None:
     """Money that comes after the ending goes back; nothing else happens any more."""
     job = turn.job
     if isinstance(heard, TokensHeld) and not job.hold_id:
-        turn.change(
-            hold_id=heard.payload.hold_id, held_microtokens=heard.payload.amount_microtokens
-        )
+        _hold(turn, heard.payload)
         turn.release()
     if isinstance(heard, TokensReleased) and job.held_microtokens:
         turn.change(held_microtokens=0)
+
+
+def _hold(turn: Turn, hold: Hold) -> None:
+    """Note what is reserved; the price stays when the money has moved."""
+    amount = hold.amount_microtokens
+    turn.change(hold_id=hold.hold_id, held_microtokens=amount, price_microtokens=amount)
 
 
 def _held(turn: Turn, heard: TokensHeld) -> None:
@@ -170,8 +186,8 @@ def _held(turn: Turn, heard: TokensHeld) -> None:
     job = turn.job
     if job.hold_id:
         return
-    hold, order = heard.payload, job.order
-    turn.change(hold_id=hold.hold_id, held_microtokens=hold.amount_microtokens)
+    order = job.order
+    _hold(turn, heard.payload)
     ingest = IngestOrder(
         video_id=order.video_id,
         user_id=order.user_id,
@@ -181,7 +197,7 @@ def _held(turn: Turn, heard: TokensHeld) -> None:
         ),
     )
     turn.say(IngestVideo(**turn.header(IngestVideo), payload=ingest))
-    turn.progress(f"{tokens(hold.amount_microtokens)} tokens held", part=".held")
+    turn.progress(f"{tokens(turn.job.price_microtokens)} tokens held", part=".held")
 
 
 def _stopped(turn: Turn, heard: Message) -> None:
@@ -217,7 +233,7 @@ def briefed(job: Job, heard: Message) -> Job:
     return job
 
 
-def _brief(turn: Turn, heard: Message, routing: ProviderRecommendation | None) -> None:
+def _brief(turn: Turn, heard: Message, routing: Routing | None) -> None:
     known = briefed(turn.job, heard)
     if known is turn.job:
         return
@@ -226,7 +242,7 @@ def _brief(turn: Turn, heard: Message, routing: ProviderRecommendation | None) -
     _prepare(turn, routing)
 
 
-def _prepare(turn: Turn, routing: ProviderRecommendation | None) -> None:
+def _prepare(turn: Turn, routing: Routing | None) -> None:
     """Go as far towards the test batch as what is known allows."""
     job = turn.job
     if job.state is JobState.INGESTED and job.video is not None:
@@ -243,9 +259,12 @@ def _prepare(turn: Turn, routing: ProviderRecommendation | None) -> None:
         _dispatch(turn, routing)
 
 
-def _dispatch(turn: Turn, routing: ProviderRecommendation | None) -> None:
+def _dispatch(turn: Turn, routing: Routing | None) -> None:
     if routing is None:
         raise RouteNeededError(turn.job.order.job_id)
+    if isinstance(routing, NoProvider):
+        turn.end(JobEnded, code=NO_PROVIDER, reason=routing.why)
+        return
     candidates = candidates_of(turn.job, routing)
     bound = bound_of(candidates)
     turn.change(recommendation=routing, candidates=candidates)
@@ -275,9 +294,15 @@ def _publishing(turn: Turn, heard: AdminApproved | EffectPublished | TokensCharg
     if job.published is None and job.selection is not None:
         turn.change(published=heard.payload)
         _settle(turn, job.selection)
+        turn.progress("in the gallery; the tokens are being charged", part=".published")
 
 
-def _settle(turn: Turn, selection: Selection) -> None:
+def _settle(turn: Turn, selection: Selection, *, step: int = 0) -> None:
+    """Ask for the charge, and again when it does not come.
+
+    Each time under an id of its own: CMD drops one it has stored within the hour. The ledger
+    charges a hold once, and answers a request that comes again with the charge that was made.
+    """
     job = turn.job
     order = SettleOrder(
         hold_id=job.hold_id,
@@ -286,8 +311,7 @@ def _settle(turn: Turn, selection: Selection) -> None:
         effect_type=job.order.effect_type,
     )
     turn.say(SettleTokens(**turn.header(SettleTokens), payload=order))
-    turn.progress("in the gallery; the tokens are being charged", part=".published")
-    turn.set_deadline()
+    turn.set_deadline(step=step)
 
 
 def _cancelled(turn: Turn, heard: CancelJob) -> None:
@@ -300,7 +324,7 @@ def _cancelled(turn: Turn, heard: CancelJob) -> None:
     )
 
 
-def _woken(turn: Turn, heard: Wake, routing: ProviderRecommendation | None) -> None:
+def _woken(turn: Turn, heard: Wake, routing: Routing | None) -> None:
     """Act on a timer. One that was set for an earlier state says nothing any more."""
     job = turn.job
     if heard.purpose == BATCH:
@@ -313,8 +337,10 @@ def _woken(turn: Turn, heard: Wake, routing: ProviderRecommendation | None) -> N
         return
     if job.state not in BOUNDS or heard.purpose != deadline_of(job.state):
         return
-    if job.state is JobState.AWAITING_APPROVAL or job.published is not None:
+    if job.state is JobState.AWAITING_APPROVAL:
         _remind(turn, heard.step + 1)
+    elif job.published is not None:
+        _ask_again(turn, heard.step + 1)
     elif job.state is JobState.PROMPTING and routing is not None:
         # prompt generation fell silent; the pipeline goes on with a generic prompt
         turn.change(prompts=job.prompts or (generic_prompt(job.order),))
@@ -326,8 +352,17 @@ def _woken(turn: Turn, heard: Wake, routing: ProviderRecommendation | None) -> N
 
 def _remind(turn: Turn, step: int) -> None:
     waited = BOUNDS[turn.job.state] * step
-    what = "its charge" if turn.job.published else "an admin"
     turn.change()
-    turn.progress(f"has waited {waited} for {what}", part=f".{step}")
+    turn.progress(f"has waited {waited} for an admin", part=f".{step}")
     if step < REMINDERS_LIMIT:
         turn.set_deadline(step=step)
+
+
+def _ask_again(turn: Turn, step: int) -> None:
+    """Ask for the charge of a published job again, a bounded number of times."""
+    selection = turn.job.selection
+    if selection is None or step > REMINDERS_LIMIT:
+        return
+    turn.change()
+    turn.progress("its charge did not come; it is asked for again", part=f".{step}")
+    _settle(turn, selection, step=step)

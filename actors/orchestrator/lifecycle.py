@@ -16,6 +16,7 @@ from schemas.events import (
     BestResultSelected,
     ContentAnalyzed,
     EffectPublished,
+    JobEnded,
     PromptsGenerated,
     TaskFailed,
     TaskSucceeded,
@@ -39,6 +40,8 @@ NEXT: Final[Mapping[tuple[JobState, type[Message]], JobState]] = {
     (_S.ANALYZING, AnalysisFailed): _S.ANALYSIS_FAILED,
     (_S.PROMPTING, PromptsGenerated): _S.ROUTING,
     (_S.ROUTING, TestBatchDispatched): _S.TESTING,
+    # the order excludes every provider, and waiting would not change that
+    (_S.ROUTING, JobEnded): _S.EXECUTION_FAILED,
     (_S.TESTING, TaskSucceeded): _S.EVALUATING,
     (_S.TESTING, TaskFailed): _S.EVALUATING,
     (_S.TESTING, Wake): _S.EVALUATING,
@@ -69,11 +72,20 @@ BOUNDS: Final[Mapping[JobState, timedelta]] = {
     _S.AWAITING_APPROVAL: timedelta(days=1),
     _S.PUBLISHING: timedelta(days=1),
 }
-"""How long a job may rest in a state. For ``AWAITING_APPROVAL``, and for a published job that waits
-for its charge, it is the time between two reminders: neither ever times out."""
+"""How long a job may rest in a state. For ``AWAITING_APPROVAL`` it is the time between two
+reminders: approval never times out. Nor does the charge of a published job, see below."""
+
+CHARGE_WAIT: Final = timedelta(minutes=5)
+"""A published job that was not charged within this time asks again, then after twice as long, and
+so on up to ``BOUNDS``: the request or its answer may lie among the dead letters."""
 
 REMINDERS_LIMIT: Final = 30
 """Reminders of one state; after that a person has been told often enough."""
+
+
+def charge_wait(step: int) -> timedelta:
+    """Return how long a published job waits for its charge when it has asked again so often."""
+    return min(CHARGE_WAIT * (1 << min(step, REMINDERS_LIMIT)), BOUNDS[_S.PUBLISHING])
 
 
 def diagram() -> str:

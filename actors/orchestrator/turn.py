@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import structs
 
-from actors.orchestrator.lifecycle import BOUNDS, NEXT
+from actors.orchestrator.lifecycle import BOUNDS, NEXT, charge_wait
 from actors.runtime.contract import Later, Said, Step
 from actors.runtime.follow import Header, follow
 from schemas.base import Message, Module, TaskId, UserId
@@ -115,6 +115,8 @@ class Turn:
     def set_deadline(self, *, step: int = 0) -> None:
         """Wake the job when it has been in its state for too long; replaces the older deadline."""
         bound = BOUNDS.get(self.job.state)
+        if self.job.published is not None:
+            bound = charge_wait(step)
         if bound is None:
             self.drop_timer(DEADLINE)
             return

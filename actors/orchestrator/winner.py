@@ -96,7 +96,10 @@ def select(job: Job) -> Selection | None:
 
 
 def summary(ranking: Sequence[RankedCandidate], priority: str) -> str:
-    """Return one or two sentences, with numbers, that say why the first of a ranking won."""
+    """Return one or two sentences, with numbers, that say why the first of a ranking won.
+
+    Users read it, so it has quality and time; what a render cost stands in the ranking only.
+    """
     best = ranking[0]
     rivals = [row for row in ranking[1:] if row.outcome == "lost"]
     said = (
@@ -211,4 +214,4 @@ def _numbers(row: RankedCandidate) -> str:
     quality = (
         "quality unknown" if row.quality_vector is None else f"quality {row.composite_score:.2f}"
     )
-    return f"{quality}, {tokens(row.cost_microtokens)} tokens, {row.duration_ms / 1000:.1f} s"
+    return f"{quality}, {row.duration_ms / 1000:.1f} s"

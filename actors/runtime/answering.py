@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from nats.aio.msg import Msg
 
 from actors.runtime.bus import Bus
@@ -30,6 +30,9 @@ Receive = Callable[[Any], Awaitable[Sequence[Sayable]]]
 
 NAK_BASE_S: Final = 0.5
 NAK_CAP_S: Final = 30.0
+LETTER_BYTES: Final = 768 * 1024
+"""The largest dead letter; the broker takes 1 MiB."""
+ERROR_CHARACTERS: Final = 4096
 FAILURES_KEPT: Final = 1024
 """Messages whose failures are counted at once."""
 ACK: Final = b"+ACK"
@@ -51,6 +54,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """``poison``, ``gave_up`` or ``exhausted``."""
     headers: dict[str, str]
     body: str
+    cut: bool = False
+    """True when the body was too large for a letter and lost its end."""
 
 
 class Decode(Protocol):
@@ -148,7 +153,7 @@ class Answering:
             sequence=origin.sequence,
             subject=message.subject,
             delivered=origin.delivered,
-            error=why,
+            error=why[:ERROR_CHARACTERS],
             reason=reason,
             headers=dict(message.headers or {}),
             body=message.data.decode("utf-8", "replace"),
@@ -157,13 +162,23 @@ class Answering:
         try:
             await self._bus.publish(
                 build.dead_letter(self._module),
-                msgspec.json.encode(letter),
+                _sealed(letter),
                 {MSG_ID: f"dlq:{origin.stream}:{origin.consumer}:{origin.sequence}"},
             )
         except BusError as away:
             log.warning("%s: the dead letter could not be stored: %s", self._module, away)
             return nak(NAK_BASE_S)
         return TERMINATE
+
+
+def _sealed(letter: DeadLetter) -> bytes:
+    """Return a letter as JSON, small enough to be stored."""
+    sealed = msgspec.json.encode(letter)
+    while len(sealed) > LETTER_BYTES and letter.body:
+        half = letter.body[: len(letter.body) // 2]
+        letter = structs.replace(letter, body=half, cut=True)
+        sealed = msgspec.json.encode(letter)
+    return sealed
 
 
 def nak(after_s: float) -> bytes:

@@ -25,6 +25,9 @@ log = logging.getLogger("effectmesh.answers")
 CONCURRENCY: Final = 16
 """Questions of one module that are worked on at once."""
 
+WHY_CHARACTERS: Final = 1000
+"""How much of an error the asker is told."""
+
 
 async def serve_answers(
     *, bus: Bus, module: Module, answerers: Mapping[type[Struct], Answerer]
@@ -49,6 +52,8 @@ async def _begin(
     answerer: Answerer,
     message: Msg,
 ) -> None:
+    if not message.reply:
+        return
     await slots.acquire()
     tasks.start_soon(_answer, slots, bus, question, answerer, message)
 
@@ -61,11 +66,17 @@ async def _answer(
         answer = await answerer.answer(asked)
         await bus.send(message.reply, encode(answer))
     except TryLater as later:
-        headers = {ASK_ERROR: str(later), ASK_RETRY_AFTER: str(later.retry_after)}
+        headers = {ASK_ERROR: _one_line(later), ASK_RETRY_AFTER: str(later.retry_after)}
         await bus.send(message.reply, b"", headers=headers)
     except Exception as bug:
         # The asker must not wait for a time-out because of a bug here.
         log.exception("%s cannot be answered", question.__name__)
-        await bus.send(message.reply, b"", headers={ASK_ERROR: f"{type(bug).__name__}: {bug}"})
+        why = f"{type(bug).__name__}: {_one_line(bug)}"
+        await bus.send(message.reply, b"", headers={ASK_ERROR: why})
     finally:
         slots.release()
+
+
+def _one_line(error: Exception) -> str:
+    """Return what a header can hold; a line break would end it."""
+    return " ".join(str(error).split())[:WHY_CHARACTERS] or type(error).__name__

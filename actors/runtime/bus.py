@@ -111,19 +111,22 @@ class Bus:
             ApiError: the stream refused it, because it is full for instance.
         """
         orders = [outgoing(each) for each in said]
-        # All are written before the first acknowledgement is awaited: the connection keeps their
-        # order and the round trips overlap.
-        opened = [await self._open(order) for order in orders]
-        for order, waiter in zip(orders, opened, strict=True):
-            if waiter is None:
-                await self.api(f"STREAM.PURGE.{order.purge}", {"filter": order.subject})
-                continue
-            try:
-                answer = await self._wait(waiter)
-            except _TryAgain:
-                await self.publish(order.subject, bytes(order.data), order.headers)
-            else:
-                _pub_ack(order.subject, answer)
+        opened: list[tuple[Outgoing, _Waiter]] = []
+        try:
+            # All are written before the first acknowledgement is awaited: the connection keeps
+            # their order and the round trips overlap. Only a purge waits for what is before it.
+            for order in orders:
+                if order.purge:
+                    await self._confirm(opened)
+                    opened.clear()
+                    await self.api(f"STREAM.PURGE.{order.purge}", {"filter": order.subject})
+                    continue
+                waiter = await self._write(order.subject, bytes(order.data), order.headers)
+                opened.append((order, waiter))
+            await self._confirm(opened)
+        finally:
+            for _, waiter in opened:
+                self._forget(waiter)
 
     async def publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
         """Store one message and return where it is.
@@ -155,17 +158,25 @@ class Bus:
         except ConnectionClosedError as closed:
             raise BusUnavailableError(subject, after_s=0) from closed
 
-    async def _open(self, order: Outgoing) -> _Waiter | None:
-        if order.purge:
-            return None
-        return await self._write(order.subject, bytes(order.data), order.headers)
+    async def _confirm(self, opened: Iterable[tuple[Outgoing, _Waiter]]) -> None:
+        for order, waiter in opened:
+            try:
+                answer = await self._wait(waiter)
+            except _TryAgain:
+                await self.publish(order.subject, bytes(order.data), order.headers)
+            else:
+                _pub_ack(order.subject, answer)
 
     async def _write(self, subject: str, data: bytes, headers: dict[str, str]) -> _Waiter:
         self._count += 1
         reply = f"{self._prefix}{self._count}"
         waiter = _Waiter(reply, subject, asyncio.get_running_loop().create_future())
         self._waiting[reply] = waiter
-        await self.send(subject, data, reply=reply, headers=headers or None)
+        try:
+            await self.send(subject, data, reply=reply, headers=headers or None)
+        except BaseException:
+            self._forget(waiter)
+            raise
         return waiter
 
     async def _wait(self, waiter: _Waiter) -> Msg:
@@ -175,7 +186,13 @@ class Bus:
         except TimeoutError:
             raise _TryAgain from None
         finally:
-            self._waiting.pop(waiter.reply, None)
+            self._forget(waiter)
+
+    def _forget(self, waiter: _Waiter) -> None:
+        """Wait no longer; what an earlier failure left unread is not worth a warning."""
+        self._waiting.pop(waiter.reply, None)
+        if not waiter.future.cancel() and not waiter.future.cancelled():
+            waiter.future.exception()
 
     # -- asking -----------------------------------------------------------------------------
 

@@ -57,16 +57,21 @@ class Feed:
         self._inbox = ""
         self._heard_at = 0.0
         self._stale = anyio.Event()
+        self._broken: Exception | None = None
         self._handle: Handle | None = None
         self.caught_up = anyio.Event()
         """Set when everything that was stored at the start has been handled."""
 
     async def run(self, handle: Handle) -> None:
-        """Call ``handle`` for one message after the other until cancelled."""
+        """Call ``handle`` for one message after the other until cancelled.
+
+        What ``handle`` raises ends the feed; run again, it begins with the same message. A
+        ``BusError`` is taken for an absent broker and tried again at once.
+        """
         self._handle = handle
         with self._bus.reconnecting(self._renew):
             while True:
-                self._stale = anyio.Event()
+                self._stale, self._broken = anyio.Event(), None
                 try:
                     await self._follow()
                 except ApiError:
@@ -87,6 +92,7 @@ class Feed:
 
     async def _follow(self) -> None:
         self._inbox, self._expected = self._bus.new_inbox(), 0
+        await self._look_back()
         async with self._bus.subscribed(self._inbox, self._on_message):
             created = await self._bus.api(
                 f"CONSUMER.CREATE.{self._stream}",
@@ -100,6 +106,16 @@ class Feed:
                     await self._stale.wait()
                 if time.monotonic() - self._heard_at > DEAF_S:
                     return
+            if self._broken is not None:
+                raise self._broken
+
+    async def _look_back(self) -> None:
+        """Start over when the stream counts from one again, as one in memory after a restart."""
+        if not (self._resume and self._after):
+            return
+        info = await self._bus.api(f"STREAM.INFO.{self._stream}")
+        if info["state"]["last_seq"] < self._after:
+            self._after = 0
 
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -128,14 +144,20 @@ class Feed:
             elif "Nats-Consumer-Stalled" in headers:
                 await self._bus.send(headers["Nats-Consumer-Stalled"], b"")
             return
-        if not message.reply or self._handle is None:
+        if not message.reply or self._handle is None or self._stale.is_set():
             return
         delivery = Delivery.of(message.reply)
         if delivery.consumer_sequence != self._expected + 1:
             self._stale.set()
             return
         self._expected = delivery.consumer_sequence
-        await self._handle(message, delivery)
+        try:
+            await self._handle(message, delivery)
+        except Exception as broken:
+            # nats-py would swallow it, and the message with it.
+            self._broken = broken
+            self._stale.set()
+            return
         self._after = delivery.sequence
         if delivery.pending == 0:
             self.caught_up.set()

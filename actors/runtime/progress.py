@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections import deque
 from typing import Final
 
 import anyio
@@ -10,8 +10,6 @@ import anyio
 from actors.runtime.bus import Bus
 from actors.runtime.wire import outgoing
 from schemas.progress import JobProgressed
-
-log = logging.getLogger("effectmesh.progress")
 
 QUEUED: Final = 256
 
@@ -21,19 +19,23 @@ class LiveProgress:
 
     def __init__(self, *, bus: Bus) -> None:
         self._bus = bus
-        self._send, self._lines = anyio.create_memory_object_stream[JobProgressed](QUEUED)
+        self._lines: deque[JobProgressed] = deque()
+        self._more = anyio.Event()
         self.dropped = 0
 
     def say(self, line: JobProgressed) -> None:
         """Queue one line; drop it when the queue is full."""
-        try:
-            self._send.send_nowait(line)
-        except anyio.WouldBlock:
+        if len(self._lines) >= QUEUED:
             self.dropped += 1
+            return
+        self._lines.append(line)
+        self._more.set()
 
     async def run(self) -> None:
-        """Publish until cancelled."""
-        with self._send, self._lines:
-            async for line in self._lines:
-                order = outgoing(line)
+        """Publish until cancelled. A line that fails is gone; started again it goes on behind."""
+        while True:
+            while self._lines:
+                order = outgoing(self._lines.popleft())
                 await self._bus.send(order.subject, bytes(order.data), headers=order.headers)
+            self._more = anyio.Event()
+            await self._more.wait()

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from nats.aio.msg import Msg
 
 from actors.runtime.answering import Answering, Decode, Receive, nak
 from actors.runtime.bus import Bus
-from actors.runtime.errors import ApiError, DriftError
+from actors.runtime.errors import ApiError, BusError, DriftError
 from schemas.base import Module
 from subjects.topology import Consumer
 
@@ -26,6 +28,11 @@ PULL_EXPIRES_S: Final = 30
 PULL_HEARTBEAT_S: Final = 5
 PULL_DEAF_S: Final = 3 * PULL_HEARTBEAT_S
 """Silence after which a pull request is taken for lost and made again."""
+LOOK_WAIT_S: Final = 0.25
+"""How long a consumer that does not answer is left alone before it is looked for."""
+HEARTBEAT: Final = "100"
+NO_RESPONDERS: Final = "503"
+CONSUMER_DELETED: Final = "Consumer Deleted"
 DRAIN_S: Final = 25.0
 """How long what is under way may take after a stop was asked for."""
 ONE_NOW: Final = b'{"batch":1,"no_wait":true}'
@@ -57,6 +64,8 @@ class Worker:
         self._asked = 0
         self._heard_at = 0.0
         self._stopping = anyio.Event()
+        self._woken = anyio.Event()
+        """Set to stop, or to look whether the consumer is still there."""
         self._tasks: TaskGroup | None = None
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         self._inbox = ""
@@ -70,7 +79,7 @@ class Worker:
         """Work until ``stop``, then let what is under way finish, at most ``DRAIN_S``.
 
         Raises:
-            DriftError: the consumer does not exist.
+            DriftError: the consumer does not exist, or was taken away.
         """
         await self._check()
         self._inbox = self._bus.new_inbox()
@@ -80,14 +89,36 @@ class Worker:
                 async with self._bus.subscribed(self._inbox, self._on_message):
                     with self._bus.reconnecting(self._pull_again):
                         watching.start_soon(self._keep_alive)
-                        await self._pull_again()
-                        await self._stopping.wait()
+                        drift = await self._work()
                 tasks.cancel_scope.deadline = anyio.current_time() + DRAIN_S
             watching.cancel_scope.cancel()
+        if drift is not None:
+            raise drift
 
     def stop(self) -> None:
         """Take no more messages; ``run`` returns when the last one is answered."""
         self._stopping.set()
+        self._woken.set()
+
+    async def _work(self) -> DriftError | None:
+        """Return when a stop was asked for, or with the reason why there is nothing to pull."""
+        await self._pull_again()
+        while not self._stopping.is_set():
+            await self._woken.wait()
+            if self._stopping.is_set():
+                break
+            with anyio.move_on_after(LOOK_WAIT_S):
+                await self._stopping.wait()
+            self._woken = anyio.Event()
+            try:
+                await self._check()
+            except DriftError as drift:
+                return drift
+            except BusError:
+                self._woken.set()
+            else:
+                await self._pull_again()
+        return None
 
     async def _check(self) -> None:
         try:
@@ -120,10 +151,7 @@ class Worker:
         self._heard_at = time.monotonic()
         headers = message.headers or {}
         if "Status" in headers and not message.data:
-            if headers["Status"] != "100":
-                self._asked -= int(headers.get("Nats-Pending-Messages", self._asked))
-                self._asked = max(0, self._asked)
-                await self._top_up()
+            await self._on_status(headers)
             return
         self._asked = max(0, self._asked - 1)
         if self._stopping.is_set() or self._tasks is None:
@@ -132,13 +160,24 @@ class Worker:
         self._answering.begin(message)
         self._tasks.start_soon(self._answer, message)
 
+    async def _on_status(self, headers: Mapping[str, str]) -> None:
+        status, why = headers["Status"], headers.get("Description", "")
+        if status == HEARTBEAT:
+            return
+        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", self._asked)))
+        if status == NO_RESPONDERS or why == CONSUMER_DELETED:
+            # Pulling again at once would be answered the same at once, for ever.
+            self._woken.set()
+            return
+        await self._top_up()
+
     async def _answer(self, message: Msg) -> None:
         await self._answering.answer(message, self._consumer)
         await self._top_up()
 
     async def _keep_alive(self) -> None:
         """Beat for long handlers, and ask again when a pull request went silent."""
-        every = max(1.0, self._consumer.ack_wait_s / 3)
+        every = self._consumer.ack_wait_s / 3
         while True:
             await anyio.sleep(min(every, PULL_HEARTBEAT_S))
             await self._answering.beat(every)
@@ -196,27 +235,43 @@ class SlotPuller:
             beating.cancel_scope.cancel()
 
     async def _slot(self) -> None:
-        """Pull, render, pull again. Every slot has an inbox, so an answer cannot go astray."""
-        inbox = self._bus.new_inbox()
-        send, answers = anyio.create_memory_object_stream[Msg](ANSWERS_KEPT)
-        with send, answers:
-            async with self._bus.subscribed(inbox, send.send):
-                while not self._stopping.is_set():
-                    if not await self._one(inbox, answers):
-                        with anyio.move_on_after(POLL_S):
-                            await self._stopping.wait()
+        """Pull, render, pull again. Every slot has an inbox, so an answer cannot go astray.
 
-    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Msg]) -> bool:
+        An inbox that a pull went unanswered on is given up: what still came there would be a
+        second render that waits behind the first, and nothing is pulled while the broker is away.
+        """
+        while not self._stopping.is_set():
+            inbox = self._bus.new_inbox()
+            send, answers = anyio.create_memory_object_stream[Msg | None](ANSWERS_KEPT)
+            with send, answers, self._bus.reconnecting(partial(_say_lost, send)):
+                async with self._bus.subscribed(inbox, send.send):
+                    await self._serve(inbox, answers)
+
+    async def _serve(self, inbox: str, answers: MemoryObjectReceiveStream[Msg | None]) -> None:
+        """Return when a stop was asked for or a pull went unanswered."""
+        while not self._stopping.is_set():
+            try:
+                worked = self._bus.alive and await self._one(inbox, answers)
+            except TimeoutError:
+                return
+            if not worked:
+                with anyio.move_on_after(POLL_S):
+                    await self._stopping.wait()
+
+    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Msg | None]) -> bool:
         consumers = self._consumers()
         for _ in consumers:
             self._turn += 1
             consumer = consumers[self._turn % len(consumers)]
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
+            while answers.statistics().current_buffer_used:
+                answers.receive_nowait()  # the connection was replaced during the last render
             await self._bus.send(subject, ONE_NOW, reply=inbox)
-            message = None
-            with anyio.move_on_after(PULL_HEARTBEAT_S):
+            with anyio.fail_after(PULL_HEARTBEAT_S):
                 message = await answers.receive()
-            if message is not None and "Status" not in (message.headers or {}):
+            if message is None:
+                raise TimeoutError
+            if "Status" not in (message.headers or {}):
                 self._answering.begin(message)
                 await self._answering.answer(message, consumer)
                 return True
@@ -226,3 +281,9 @@ class SlotPuller:
         while True:
             await anyio.sleep(self._beat_s)
             await self._answering.beat(self._beat_s / 2)
+
+
+async def _say_lost(answers: MemoryObjectSendStream[Msg | None]) -> None:
+    """Tell a slot that the pull it waits for was lost with the connection."""
+    with suppress(anyio.WouldBlock):
+        answers.send_nowait(None)

@@ -19,13 +19,14 @@ from effectmesh.clips import find_clip
 from effectmesh.reading import Reader, reading
 from effectmesh.settings import Settings
 from effectmesh.story import Story, print_story
-from effectmesh.up import Stack, stack_up
+from effectmesh.up import NotReadyError, Stack, port_or_any, stack_up
 from schemas.asks import JobFound, Statement
 from schemas.jobs import ENDINGS, JobState
 from schemas.routing import RoutingManifest
 
 DEMO_POLICY_INTERVAL_S: Final = 1
 """A demo is over long before the quarter of an hour that the policy cycle takes by default."""
+DEMO_WITHIN_S: Final = 300.0
 LEARN_WITHIN_S: Final = 10.0
 POLL_S: Final = 0.05
 
@@ -36,8 +37,12 @@ def play(*, clip: Path | None, effect: str, as_json: bool) -> None:
     if not chosen.is_file():
         fail(f"there is no file {chosen}", hint="give a video: make demo CLIP=path", status=USAGE)
     logging.basicConfig(level="WARNING", format="%(message)s")
+    base = settings()
     adjusted = msgspec.structs.replace(
-        settings(), http_port=0, policy_interval_s=DEMO_POLICY_INTERVAL_S
+        base,
+        # the published address stays true when the stack is up again later
+        http_port=port_or_any(base.http_host, base.http_port),
+        policy_interval_s=DEMO_POLICY_INTERVAL_S,
     )
 
     async def whole() -> int:
@@ -46,7 +51,13 @@ def play(*, clip: Path | None, effect: str, as_json: bool) -> None:
             if not as_json:
                 took = f"up in {time.monotonic() - started:.1f} s at {stack.gateway_url}"
                 console.print(Text.assemble(("effectmesh ", "bold"), took))
-            story = await _play(stack, adjusted, chosen, effect, quiet=as_json)
+            with anyio.move_on_after(DEMO_WITHIN_S) as patience:
+                story = await _play(stack, adjusted, chosen, effect, quiet=as_json)
+            if patience.cancelled_caught:
+                raise NotReadyError(
+                    f"the job did not end in {DEMO_WITHIN_S:g} s; see {adjusted.logs}, "
+                    "and: effectmesh jobs"
+                )
         if as_json:
             print_json(story)
         else:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ from rich.text import Text
 from effectmesh import state
 from effectmesh.cli.console import FAILED, console, errors, fail, print_json, run, settings
 from effectmesh.reading import reading
+from effectmesh.settings import Settings
 from effectmesh.story import steps_table
 from effectmesh.telling import tokens
 from schemas.base import TenantId, UserId
@@ -34,11 +36,11 @@ def up() -> None:
     logging.basicConfig(level="WARNING", format="%(message)s")
 
     async def stay() -> None:
-        with console.status("starting ..."):
-            started = stack_up(chosen)
-            stack = await started.__aenter__()
-        try:
+        async with AsyncExitStack() as opened:
+            with console.status("starting ..."):
+                stack = await opened.enter_async_context(stack_up(chosen))
             console.print(Text.assemble(("effectmesh is up: ", "bold green"), stack.gateway_url))
+            console.print(f"  sign in {sign_in_url(chosen, stack.gateway_url)}", soft_wrap=True)
             console.print(f"  state   {chosen.home}", soft_wrap=True)
             console.print(f"  logs    {chosen.logs}", soft_wrap=True)
             console.print("  try     effectmesh submit CLIP --effect color_correction --watch")
@@ -47,10 +49,13 @@ def up() -> None:
                 async for _ in signals:
                     break
             console.print("stopping ...")
-        finally:
-            await started.__aexit__(None, None, None)
 
     run(stay)
+
+
+def sign_in_url(chosen: Settings, gateway_url: str) -> str:
+    """Return the page's address with the local user's token in the part no server sees."""
+    return f"{gateway_url}/#token={state.tokens(chosen).user}"
 
 
 def status(job_id: str, *, as_json: bool) -> None:
@@ -97,7 +102,7 @@ def _job_status(job_id: str, *, as_json: bool) -> None:
             console.print(f"  {each.task.provider_id:<24} {each.task.role:<12} {outcome}")
         if job.selection:
             console.print(f"  {job.selection.comparison_summary}", soft_wrap=True)
-        console.print(f"  held {tokens(job.held_microtokens)}, ", end="")
+        console.print(f"  price {tokens(job.price_microtokens)}, ", end="")
         console.print(f"charged {tokens(job.charged_microtokens)} tokens")
         if job.published:
             console.print(f"  {job.published.gallery_url}", soft_wrap=True)

@@ -61,6 +61,12 @@ class Platform:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(WITHIN_S)
 
+    def die(self) -> None:
+        """Kill the stack's own process as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(WITHIN_S)
+
     def cli(self, *arguments: str, status: int | None = 0) -> str:
         """Run a command; return what it prints."""
         done = subprocess.run(
@@ -74,6 +80,22 @@ class Platform:
         said = done.stdout + done.stderr
         assert status is None or done.returncode == status, f"{arguments}: {said}"
         return said
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and return while it runs."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "effectmesh", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def waiting_approval(self) -> str | None:
+        """Return a job that waits for an admin."""
+        with self.http("admin") as http:
+            waiting = http.get("/v1/approvals").json()["approvals"]
+        return str(waiting[0]["job_id"]) if waiting else None
 
     def data(self, *arguments: str) -> Any:
         """Run a command with ``--json``; return what it prints."""
@@ -157,4 +179,4 @@ class Platform:
         assert self._process is not None
         said = (self.home / "up.log").read_text()
         assert self._process.poll() is None, f"the stack ended: {said}"
-        return True if (self.home / "running.json").exists() else None
+        return True if self.data("status")["running"] else None

@@ -88,6 +88,20 @@ def test_a_cancelled_job_costs_nothing_and_stays_cancelled(
     assert "EffectPublished" not in platform.events(job_id)
 
 
+def test_watching_a_submission_ends_with_the_job(platform: Platform, short_clip: Path) -> None:
+    """``submit --watch`` is the user's whole view; its exit status is the outcome."""
+    only = ("--provider", "fx-warm-grade-v1")
+    watching = platform.start("submit", str(short_clip), "-e", "color_correction", *only, "-w")
+
+    waiting = wait_for(lambda: platform.waiting_approval(), what="the approval request")
+    platform.cli("approve", waiting)
+    said, _ = watching.communicate(timeout=120)
+
+    assert watching.returncode == 0, said
+    assert "awaiting_approval" in said
+    assert "complete" in said
+
+
 def test_an_empty_wallet_refuses_the_job(platform: Platform, short_clip: Path) -> None:
     """No balance, no render: the refusal comes before any GPU second."""
     token = platform.cli(

@@ -124,6 +124,27 @@ async def test_withdrawing_leaves_a_decision_alone(queue: Queue) -> None:
     place = await queue.find(TENANT, JOB)
     assert place is not None
     assert place.state == REJECTED
+    assert await queue.has_ended(JOB, TENANT)
+
+
+async def test_the_ending_of_a_job_is_remembered(queue: Queue) -> None:
+    """Whether it never asked, still waited, or was approved; for its own tenant alone."""
+    asked, approved, silent = JobId("job_2"), JOB, JobId("job_3")
+    for job_id in (asked, approved):
+        await queue.add(job_id, TENANT, selection(), at=NOON)
+    await decide(queue, APPROVED, "evt_1")
+    assert not await queue.has_ended(approved, TENANT)
+    await queue.withdraw(approved, OTHER, at=NOON)
+    assert not await queue.has_ended(approved, TENANT)
+
+    for job_id in (asked, approved, silent):
+        await queue.withdraw(job_id, TENANT, at=NOON)
+
+        assert await queue.has_ended(job_id, TENANT)
+        assert not await queue.has_ended(job_id, OTHER)
+    verdict = await decide(queue, REJECTED, "evt_2")
+    assert verdict is not None
+    assert (verdict.state, verdict.cause_id) == (APPROVED, "evt_1")
 
 
 async def test_of_two_decisions_at_once_one_wins(pool: asyncpg.Pool) -> None:

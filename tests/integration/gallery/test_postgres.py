@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 import asyncpg
@@ -13,7 +14,7 @@ from actors.gallery.ports import Catalog
 from actors.gallery.postgres import PostgresCatalog
 from effectmesh.database import migrate, pooled
 from schemas.asks import GalleryItem
-from schemas.base import EventId, JobId, ProviderId
+from schemas.base import EventId, JobId, ProviderId, TenantId
 from tests.builders import JOB, NOON, TENANT
 from tests.unit.gallery.memory import MemoryCatalog
 
@@ -53,10 +54,19 @@ def draft(
     )
 
 
-async def publish(catalog: Catalog, item: GalleryItem, cause: str = "evt_1") -> GalleryItem:
-    """Publish for the job that the effect is named after."""
+async def try_to_publish(
+    catalog: Catalog, item: GalleryItem, cause: str = "evt_1"
+) -> GalleryItem | None:
+    """Publish for the job that the effect is named after, unless it was withdrawn."""
     job_id = JobId(item.effect_id.replace("fx", "job"))
     return await catalog.publish(item, job_id=job_id, tenant_id=TENANT, cause_id=EventId(cause))
+
+
+async def publish(catalog: Catalog, item: GalleryItem, cause: str = "evt_1") -> GalleryItem:
+    """Publish for the job that the effect is named after."""
+    kept = await try_to_publish(catalog, item, cause)
+    assert kept is not None
+    return kept
 
 
 async def test_a_published_revision_is_found_as_it_was_published(catalog: Catalog) -> None:
@@ -108,6 +118,58 @@ async def test_pages_follow_a_cursor_and_an_effect_type(catalog: Catalog) -> Non
     assert [item.effect_id for item in older] == ["fx_0"]
     assert [item.effect_id for item in upscaled] == ["fx_2", "fx_0"]
     assert await catalog.page(limit=10, before="fx_none") == ()
+
+
+async def test_a_withdrawn_effect_is_neither_listed_nor_found(catalog: Catalog) -> None:
+    """Withdrawn twice is withdrawn once; the others keep their places."""
+    for number in range(3):
+        item = draft(f"fx_{number}", at=NOON + timedelta(minutes=number))
+        await publish(catalog, item, f"evt_{number}")
+
+    for _ in range(2):
+        await catalog.withdraw(JobId("job_1"), TENANT, at=NOON)
+
+    assert await catalog.is_withdrawn(JobId("job_1"), TENANT)
+    assert await catalog.find("fx_1") is None
+    assert [item.effect_id for item in await catalog.page(limit=10)] == ["fx_2", "fx_0"]
+    # somebody may be turning the page just then
+    assert [item.effect_id for item in await catalog.page(limit=10, before="fx_1")] == ["fx_0"]
+
+
+async def test_a_withdrawn_job_publishes_nothing_any_more(catalog: Catalog) -> None:
+    """Whether it was published before or not; its first revision stays on record."""
+    first = await publish(catalog, draft())
+    for job in ("job_1", "job_2"):
+        await catalog.withdraw(JobId(job), TENANT, at=NOON)
+
+    assert await try_to_publish(catalog, draft()) is None
+    assert await try_to_publish(catalog, draft(revision="rev_2"), "evt_2") is None
+    assert await try_to_publish(catalog, draft("fx_2"), "evt_3") is None
+    assert await catalog.page(limit=10) == ()
+    assert await catalog.published_by(EventId("evt_1")) == first
+    assert await catalog.published_by(EventId("evt_2")) is None
+
+
+async def test_another_tenants_withdrawal_changes_nothing(catalog: Catalog) -> None:
+    """A job belongs to its tenant."""
+    item = await publish(catalog, draft())
+    await catalog.withdraw(JOB, TenantId("tnt_2"), at=NOON)
+
+    assert not await catalog.is_withdrawn(JOB, TENANT)
+    assert await catalog.find("fx_1") == item
+
+
+async def test_an_approval_and_a_cancel_at_once_leave_nothing_shown(pool: asyncpg.Pool) -> None:
+    """Whichever comes first in the database, a withdrawal is the last word."""
+    catalog = PostgresCatalog(pool=pool)
+
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(try_to_publish, catalog, draft(f"fx_{number}"), f"evt_{number}")
+            job_id = JobId(f"job_{number}")
+            group.start_soon(partial(catalog.withdraw, job_id, TENANT, at=NOON))
+
+    assert await catalog.page(limit=10) == ()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ class MemoryQueue:
 
     def __init__(self) -> None:
         self._rows: dict[JobId, tuple[TenantId, datetime, Verdict]] = {}
+        self._ended: set[JobId] = set()
 
     async def add(
         self, job_id: JobId, tenant_id: TenantId, selection: Selection, *, at: datetime
@@ -61,12 +62,18 @@ class MemoryQueue:
         return verdict
 
     async def withdraw(self, job_id: JobId, tenant_id: TenantId, *, at: datetime) -> None:
-        """Take a pending job out, and keep one out that has not asked yet."""
+        """Take a pending job out, keep one out that has not asked yet, remember that it ended."""
         known = self._rows.get(job_id)
+        if known is None or known[0] == tenant_id:
+            self._ended.add(job_id)
         if known is None:
             self._rows[job_id] = (tenant_id, at, Verdict(state=WITHDRAWN, selection=None))
         elif known[2].state == PENDING and known[0] == tenant_id:
             self._rows[job_id] = (known[0], known[1], structs.replace(known[2], state=WITHDRAWN))
+
+    async def has_ended(self, job_id: JobId, tenant_id: TenantId) -> bool:
+        """Tell whether a job was withdrawn."""
+        return job_id in self._ended and self._rows[job_id][0] == tenant_id
 
     async def page(
         self, tenant_id: TenantId, *, state: str, limit: int

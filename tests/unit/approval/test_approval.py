@@ -78,6 +78,18 @@ def job_ended(state: JobState, *, reason: str = "", code: str = "") -> JobEnded:
     return JobEnded(**header(f"evt_ended_{state}"), payload=ending)
 
 
+def effect_published() -> EffectPublished:
+    """Step 12."""
+    where = Published(
+        effect_id="fx_1",
+        revision_id="rev_1",
+        gallery_url="https://example.test/v1/gallery/fx_1",
+        cdn_urls=(),
+        user_id=USER,
+    )
+    return EffectPublished(**header("evt_published"), payload=where)
+
+
 async def test_the_user_is_told_of_the_result(desk: Desk) -> None:
     """Step 10."""
     [said] = await desk.actor.receive(best_result())
@@ -227,17 +239,43 @@ async def test_a_rejection_is_told_with_the_admins_words(desk: Desk) -> None:
 
 async def test_the_publication_is_told_with_its_address(desk: Desk) -> None:
     """Step 13."""
-    where = Published(
-        effect_id="fx_1",
-        revision_id="rev_1",
-        gallery_url="https://example.test/v1/gallery/fx_1",
-        cdn_urls=(),
-        user_id=USER,
-    )
-    [said] = await desk.actor.receive(EffectPublished(**header("evt_published"), payload=where))
+    [said] = await desk.actor.receive(effect_published())
 
     assert isinstance(said, UserNotified)
-    assert (said.payload.kind, said.payload.link) == ("published", where.gallery_url)
+    assert (said.payload.kind, said.payload.link) == (
+        "published",
+        "https://example.test/v1/gallery/fx_1",
+    )
+
+
+async def test_a_publication_that_was_taken_back_is_not_told(desk: Desk) -> None:
+    """Approved, cancelled, published a moment too late: the user hears of the cancellation only."""
+    await desk.actor.receive(requested())
+    await desk.actor.receive(decided("evt_1", approve=True))
+    await desk.actor.receive(job_ended(JobState.CANCELLED))
+
+    assert await desk.actor.receive(effect_published()) == []
+    assert await desk.told() == ["cancelled"]
+
+
+async def test_a_publication_that_is_heard_after_the_happy_ending_is_told(desk: Desk) -> None:
+    """Facts of one job are not heard in the order they happened."""
+    await desk.actor.receive(job_ended(JobState.COMPLETE))
+    await desk.actor.receive(effect_published())
+
+    assert await desk.told() == ["published"]
+
+
+async def test_a_job_that_nobody_may_try_says_what_to_change(desk: Desk) -> None:
+    """Ordering the same again would fail the same way."""
+    [said] = await desk.actor.receive(
+        job_ended(JobState.EXECUTION_FAILED, reason="none within 1 tokens", code="NO_PROVIDER")
+    )
+
+    assert isinstance(said, UserNotified)
+    assert said.payload.body.endswith(
+        "Name other providers, raise the budget or choose another effect."
+    )
 
 
 async def test_the_queue_can_be_asked(desk: Desk) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from actors.economic_engine.actor import EconomicEngine
 from actors.economic_engine.answers import EconomicAnswers
@@ -41,6 +42,7 @@ from tests.builders import (
 from tests.unit.economic_engine.words import (
     exploration,
     hold_tokens,
+    late_attempt,
     release_tokens,
     settle_tokens,
     top_up,
@@ -83,10 +85,10 @@ async def test_a_hold_is_priced_and_reserved() -> None:
     [said] = await engine.hear(top_up(), hold_tokens(priority="balanced"))
 
     assert isinstance(said, TokensHeld)
-    assert said.payload.price.total == said.payload.amount_microtokens == 7_200_000
+    assert said.payload.price.total == said.payload.amount_microtokens == 14_400_000
     assert said.payload.hold_id == "h1"
     assert said.cause_id == "evt_hold"
-    assert await engine.available() == 12_800_000
+    assert await engine.available() == 5_600_000
 
 
 async def test_an_empty_wallet_is_refused_before_anything_is_rendered() -> None:
@@ -96,7 +98,7 @@ async def test_an_empty_wallet_is_refused_before_anything_is_rendered() -> None:
 
     assert isinstance(said, UserQuotaExceeded)
     assert said.payload.reason == "insufficient_balance"
-    assert said.payload.required_microtokens == 6_000_000
+    assert said.payload.required_microtokens == 12_000_000
     assert said.payload.available_microtokens == 5_000_000
 
 
@@ -126,10 +128,10 @@ async def test_too_many_jobs_at_once_are_refused() -> None:
 async def test_a_budget_below_the_price_is_the_users_own_quota() -> None:
     """Nobody is charged more than she said she would pay."""
     engine = Engine()
-    [said] = await engine.hear(top_up(), hold_tokens(budget=5_999_999))
+    [said] = await engine.hear(top_up(), hold_tokens(budget=11_999_999))
 
     assert isinstance(said, UserQuotaExceeded)
-    assert (said.payload.reason, said.payload.available_microtokens) == ("user_quota", 5_999_999)
+    assert (said.payload.reason, said.payload.available_microtokens) == ("user_quota", 11_999_999)
 
 
 async def test_a_job_is_charged_once_and_shows_what_all_candidates_cost() -> None:
@@ -145,9 +147,9 @@ async def test_a_job_is_charged_once_and_shows_what_all_candidates_cost() -> Non
     charged, packet = await engine.hear(settle_tokens())
 
     assert isinstance(charged, TokensCharged)
-    assert charged.payload.amount_microtokens == 6_000_000
+    assert charged.payload.amount_microtokens == 12_000_000
     assert charged.payload.cost_microtokens == 2_800_000
-    assert charged.payload.marginality == pytest.approx(3.2 / 6.0)
+    assert charged.payload.marginality == pytest.approx(9.2 / 12.0)
     assert isinstance(packet, TelemetryPacket)
     [sample] = packet.samples
     assert isinstance(sample, ChargeMeasured)
@@ -205,8 +207,79 @@ async def test_a_charge_before_its_winner_was_booked_is_measured_by_the_booking(
     assert isinstance(packet, TelemetryPacket)
     [sample] = packet.samples
     assert isinstance(sample, ChargeMeasured)
-    assert (sample.charged_microtokens, sample.cost_microtokens) == (6_000_000, 1_000_000)
+    assert (sample.charged_microtokens, sample.cost_microtokens) == (12_000_000, 1_000_000)
     assert other == []
+
+
+async def test_a_late_attempt_is_booked_beside_its_tasks_outcome() -> None:
+    """A cancelled job's render goes on for a while; its cost reaches the ledger, once for each."""
+    engine = Engine()
+    told = [
+        task_failed(cost_microtokens=300_000),
+        late_attempt(),
+        late_attempt("evt_other", agent_id="agent_2", cost=200_000),
+    ]
+    said = [await engine.hear(each) for each in (*told, *told)]
+    statement = await engine.answers.answer(ReadStatement(tenant_id=TENANT, job_id=JOB))
+
+    assert said == [[]] * 6
+    assert isinstance(statement, Statement)
+    assert [line.amount_microtokens for line in statement.lines] == [300_000, 700_000, 200_000]
+    assert statement.account is not None
+    assert statement.account.cost_by_task == {TaskId("task_1"): 1_200_000}
+    assert statement.account.cost_microtokens == 1_200_000
+    assert await engine.sound()
+
+
+async def test_a_late_attempt_is_charged_to_exploration_when_it_explored() -> None:
+    """Like the outcome of its task."""
+    engine = Engine()
+    late = late_attempt()
+    await engine.hear(structs.replace(late, payload=structs.replace(late.payload, role="shadow")))
+
+    [entry] = engine.ledger.entries
+    assert (entry.transfer.debit, entry.transfer.credit) == (
+        "platform:exploration",
+        "provider:fx-warm-grade-v1",
+    )
+    assert entry.transfer.memo == "render, shadow, reported late"
+
+
+async def test_a_late_attempt_does_not_pass_for_the_winners_outcome() -> None:
+    """The charge waits for the booking that says who won, and is measured once."""
+    engine = Engine()
+    await engine.hear(top_up(), hold_tokens(), settle_tokens())
+    early = await engine.hear(late_attempt(agent_id="agent_2"))
+    [packet] = await engine.hear(task_succeeded(cost_microtokens=1_000_000))
+
+    assert early == []
+    assert isinstance(packet, TelemetryPacket)
+    [sample] = packet.samples
+    assert isinstance(sample, ChargeMeasured)
+    assert sample.cost_microtokens == 1_700_000
+
+
+async def test_a_late_attempt_without_a_cost_is_not_booked() -> None:
+    """The ledger holds no empty transfer."""
+    engine = Engine()
+
+    assert await engine.hear(late_attempt(cost=0)) == []
+    assert engine.ledger.entries == []
+
+
+async def test_asking_for_a_charge_again_charges_once() -> None:
+    """The saga reminds under an id of its own when the answer to the first request was lost."""
+    engine = Engine()
+    await engine.hear(top_up(), hold_tokens(), task_succeeded())
+    first, _ = await engine.hear(settle_tokens())
+    again, _ = await engine.hear(settle_tokens("evt_settle_again"))
+
+    assert isinstance(first, TokensCharged)
+    assert isinstance(again, TokensCharged)
+    assert again.payload == first.payload
+    assert again.event_id != first.event_id
+    assert await engine.available() == 8_000_000
+    assert await engine.sound()
 
 
 async def test_a_release_gives_everything_back() -> None:
@@ -215,7 +288,7 @@ async def test_a_release_gives_everything_back() -> None:
     [said] = await engine.hear(top_up(), hold_tokens(), task_succeeded(), release_tokens())
 
     assert isinstance(said, TokensReleased)
-    assert said.payload.amount_microtokens == 6_000_000
+    assert said.payload.amount_microtokens == 12_000_000
     assert said.payload.reason == "rejected by an admin"
     assert await engine.available() == 20_000_000
 
@@ -231,11 +304,11 @@ async def test_a_settle_after_a_release_hears_of_the_release() -> None:
     assert isinstance(release, TokensReleased)
     assert await released_first.available() == 20_000_000
     assert isinstance(charge, TokensCharged)
-    assert await settled_first.available() == 14_000_000
+    assert await settled_first.available() == 8_000_000
 
 
 async def test_a_release_that_overtakes_its_hold_keeps_it_from_opening() -> None:
-    """A user who cancels at once must not find six tokens reserved for ever."""
+    """A user who cancels at once must not find his tokens reserved for ever."""
     engine = Engine()
     [released] = await engine.hear(top_up(), release_tokens())
     [late] = await engine.hear(hold_tokens())
@@ -317,12 +390,12 @@ async def test_the_statement_of_a_job_adds_up() -> None:
     assert [line.kind for line in statement.lines] == ["pending", "transfer", "transfer", "post"]
     assert statement.lines[2].debit == "platform:exploration"
     assert statement.account is not None
-    assert statement.account.charged_microtokens == 6_000_000
+    assert statement.account.charged_microtokens == 12_000_000
     assert statement.account.cost_by_task == {
         TaskId("task_1"): 1_500_000,
         TaskId("task_x"): 1_500_000,
     }
-    assert statement.account.marginality == 0.5
+    assert statement.account.marginality == 0.75
     assert absent == Statement(lines=())
 
 
@@ -336,7 +409,7 @@ async def test_the_other_questions_are_answered() -> None:
     margins = await engine.answers.answer(ReadMargins())
 
     assert isinstance(wallet, Wallet)
-    assert (wallet.available_microtokens, wallet.held_microtokens) == (14_000_000, 6_000_000)
+    assert (wallet.available_microtokens, wallet.held_microtokens) == (8_000_000, 12_000_000)
     assert isinstance(verdict, LedgerVerdict)
     assert (verdict.entries, verdict.problems) == (2, ())
     assert len(verdict.checked) == 8

@@ -17,9 +17,9 @@ from schemas.commands import (
     TopUp,
     TopUpWallet,
 )
-from schemas.events import TaskSucceeded
+from schemas.events import LateAttempt, LateAttemptPriced, TaskSucceeded
 from schemas.telemetry import ChargeMeasured, Sample, TelemetryPacket
-from tests.builders import JOB, NOON, TASK, TENANT, USER, header, task_succeeded
+from tests.builders import JOB, NOON, TASK, TENANT, USER, WARM, header, task_succeeded
 
 
 def hold_tokens(
@@ -32,7 +32,7 @@ def hold_tokens(
     priority: str = "cost",
     budget: int | None = None,
 ) -> HoldTokens:
-    """Ask for six tokens, at the cheapest priority."""
+    """Ask for twelve tokens, at the cheapest priority."""
     return HoldTokens(
         **header(event_id, job_id, tenant_id),  # type: ignore[arg-type]
         payload=HoldOrder(
@@ -79,6 +79,23 @@ def exploration(event_id: str = "evt_explored", *, task_id: str = "task_x") -> T
     """Tell of a render that explored."""
     told = task_succeeded(event_id, task_id=task_id, provider_id="fx-other")
     return replace(told, payload=replace(told.payload, role="exploration"))
+
+
+def late_attempt(
+    event_id: str = "evt_late", *, attempt: int = 1, agent_id: str = "agent_1", cost: int = 700_000
+) -> LateAttemptPriced:
+    """Tell of a render that was reported after its task had ended."""
+    return LateAttemptPriced(
+        **header(event_id),  # type: ignore[arg-type]
+        task_id=TASK,
+        payload=LateAttempt(
+            attempt=attempt,
+            agent_id=agent_id,
+            provider_id=WARM,
+            effect_type="color_correction",
+            cost_microtokens=cost,
+        ),
+    )
 
 
 def packet(*samples: Sample, at: datetime = NOON) -> TelemetryPacket:

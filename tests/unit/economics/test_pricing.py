@@ -34,23 +34,23 @@ def test_a_price_is_base_and_two_premiums() -> None:
     """The formula of the specification, in integers."""
     price = quote(effect_type="color_correction", priority="balanced", at=MARCH)
 
-    assert price.effect_base_price == 6_000_000
-    assert price.quality_premium == 600_000
-    assert price.speed_premium == 600_000
-    assert price.total == 7_200_000
+    assert price.effect_base_price == 12_000_000
+    assert price.quality_premium == 1_200_000
+    assert price.speed_premium == 1_200_000
+    assert price.total == 14_400_000
 
 
 @pytest.mark.parametrize("priority", ["quality", "speed", "cost", "balanced"])
 @pytest.mark.parametrize("effect_type", sorted(PRICES.effects(MARCH)))
 def test_three_embedded_renders_leave_a_margin(effect_type: str, priority: str) -> None:
     """A price list that loses money on the machine everybody starts with would be a toy."""
-    render = cost_of(gpu_type="cpu", gpu_seconds=4.0, output_bytes=1_500_000)
+    render = cost_of(gpu_type="cpu", gpu_seconds=7.0, output_bytes=1_500_000)
     price = quote(effect_type=effect_type, priority=priority, at=MARCH)
 
     margin = marginality(price.total, 3 * render.cost_microtokens)
 
     assert margin is not None
-    assert 0.2 < margin < 0.9
+    assert 0.4 < margin < 0.7
 
 
 def test_a_repricing_does_not_change_yesterdays_price() -> None:

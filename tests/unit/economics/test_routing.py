@@ -201,27 +201,31 @@ def test_a_look_narrows_the_choice_only_when_somebody_offers_it() -> None:
 def test_a_budget_excludes_the_dear() -> None:
     """And when it excludes everybody the job hears why."""
     assert "fine" not in names(ask(budget=2, limit=4))
-    with pytest.raises(NoRouteError, match="none within 0 tokens"):
+    with pytest.raises(NoRouteError, match="none within 0 tokens") as refused:
         ask(budget=0)
+    assert refused.value.permanent
 
 
 def test_only_the_chosen_providers_try() -> None:
     """A user may narrow the choice; a name that does not offer the effect is refused."""
     assert set(names(ask(only=("fast", "cheap")))) == {"fast", "cheap"}
-    with pytest.raises(NoRouteError, match="none of nobody offers it"):
+    with pytest.raises(NoRouteError, match="none of nobody offers it") as refused:
         ask(only=("nobody",))
+    assert refused.value.permanent
 
 
 def test_what_nobody_does_has_no_route() -> None:
-    """Each refusal says which of the two it was."""
+    """Each refusal says which of the two it was, and that the next manifest may change it."""
     idle = manifest(route("a", status="suspended"))
 
-    with pytest.raises(NoRouteError, match="no provider is active"):
-        ask(idle)
-    with pytest.raises(NoRouteError, match="does not know it"):
+    with pytest.raises(NoRouteError, match="no provider is active") as resting:
+        ask(idle, only=("a",))
+    with pytest.raises(NoRouteError, match="does not know it") as unheard:
         recommend(
             ALL, RecommendationRequest(task_type="magic"), job_id=JobId("j"), number=0, key=KEY
         )
+    assert not resting.value.permanent
+    assert not unheard.value.permanent
     with pytest.raises(UnknownPriorityError):
         ask(priority="luck")
     assert known_effects(idle) == frozenset()

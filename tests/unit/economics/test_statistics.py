@@ -65,6 +65,25 @@ def test_not_yet_judged_is_not_bad() -> None:
     assert statistics.estimate(EFFECT, A, DECLARED, NOON).quality["composite"] == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("confidence", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_an_evaluation_without_confidence_says_nothing_at_all(
+    score: float, confidence: float
+) -> None:
+    """Its numbers are placeholders: no estimate and no doubt may move, now or at the next one."""
+    statistics, untouched = Statistics(), Statistics()
+    for n in range(5):
+        statistics.quality(quality("a", n, NOON, score, confidence=confidence))
+    before = statistics.estimate(EFFECT, A, DECLARED, NOON)
+    assert before == untouched.estimate(EFFECT, A, DECLARED, NOON)
+
+    for each in (statistics, untouched):
+        each.quality(quality("a", 9, NOON, 0.4))
+    after = statistics.estimate(EFFECT, A, DECLARED, NOON)
+    assert after == untouched.estimate(EFFECT, A, DECLARED, NOON)
+    assert after != before
+
+
 def test_a_provider_is_known_by_its_other_effects() -> None:
     """A provider that is dear at one effect will hardly be cheap at the next."""
     statistics = Statistics()

@@ -85,6 +85,7 @@ async def test_everything_it_says_has_a_place_on_the_bus() -> None:
         (batch_dispatched(), attempt_finished()),
         (batch_dispatched(), attempt_finished(succeeded=False)),
         (batch_dispatched(), cancel),
+        (batch_dispatched(), cancel, attempt_finished()),
     ]
     said = [each for history in histories for each in (await stepped(saga, *history)).said]
 
@@ -93,6 +94,7 @@ async def test_everything_it_says_has_a_place_on_the_bus() -> None:
         "cmd.exec.standard.fx-warm-grade-v1",
         "evt.execution.TaskSucceeded.tnt_1.job_1",
         "evt.execution.TaskFailed.tnt_1.job_1",
+        "evt.execution.LateAttemptPriced.tnt_1.job_1",
         "tlm.execution",
         "timer.tasks_job_1.deadline_task_1",
         "timer.tasks_job_1.retry_task_1",

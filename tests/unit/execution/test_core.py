@@ -12,7 +12,7 @@ from actors.execution.core import AttemptCost, TaskPhase, Tasks
 from actors.runtime.contract import Later, Put, Said
 from schemas.base import TaskId, UserId
 from schemas.commands import Cancellation, CancelTasks, RunAttempt, Wake
-from schemas.events import TaskFailed, TaskSucceeded, TestBatchDispatched
+from schemas.events import LateAttemptPriced, TaskFailed, TaskSucceeded, TestBatchDispatched
 from schemas.tasks import NodeTiming, RetryPolicy
 from schemas.telemetry import TaskMeasured, TelemetryPacket
 from tests.builders import NOON, attempt_finished, batch_dispatched, execution_task, header
@@ -224,6 +224,89 @@ def test_a_closed_task_has_no_second_outcome() -> None:
     outcomes = (TaskSucceeded, TaskFailed)
     cancelled = core.cancel(done.state, cancel_tasks(), at=NOON)
     assert not [each for each in cancelled.said if isinstance(each, outcomes)]
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+@pytest.mark.parametrize("ending", ["cancel", "deadline"])
+def test_a_report_after_the_end_is_priced_once_and_moves_nothing(
+    ending: str, succeeded: bool
+) -> None:
+    """The GPU seconds were spent; the sum of what jobs cost is what the fleet cost."""
+    task = execution_task(role="exploration")
+    state = sent(batch_dispatched(tasks=(task,)))
+    closed = (
+        core.cancel(state, cancel_tasks(), at=NOON)
+        if ending == "cancel"
+        else core.wake(state, wake("deadline"), at=NOON)
+    )
+    assert closed is not None
+    late = core.report(closed.state, attempt_finished(succeeded=succeeded), COST, at=NOON)
+
+    assert late is not None
+    [said] = late.said
+    assert isinstance(said, LateAttemptPriced)
+    assert said.task_id == "task_1"
+    bill = said.payload
+    assert (bill.cost_microtokens, bill.cost_microusd, bill.gpu_seconds) == (1_500_000, 150, 2.5)
+    assert (bill.provider_id, bill.effect_type) == ("fx-warm-grade-v1", "color_correction")
+    assert (bill.role, bill.attempt, bill.agent_id) == ("exploration", 1, "agent_1")
+    assert late.state.tasks[TaskId("task_1")].phase is TaskPhase.CLOSED
+    assert core.report(late.state, attempt_finished("evt_b"), COST, at=NOON) is None
+
+
+def test_a_late_report_that_cost_nothing_is_not_worth_a_word() -> None:
+    """An agent that hears of the cancellation in time has rendered nothing."""
+    closed = core.cancel(sent(), cancel_tasks(), at=NOON)
+    idle = attempt_finished(succeeded=False, gpu_seconds=0.0)
+
+    assert core.report(closed.state, idle, NOTHING, at=NOON) is None
+
+
+def test_what_is_in_the_outcome_is_not_priced_again() -> None:
+    """A failed attempt, a pause, a cancellation: the first report was counted already."""
+    waiting = core.report(sent(), attempt_finished(succeeded=False), COST, at=NOON)
+    assert waiting is not None
+    closed = core.cancel(waiting.state, cancel_tasks(), at=NOON)
+    failure = only(closed.said, TaskFailed)
+    assert isinstance(failure, TaskFailed)
+    assert failure.payload.cost_microtokens == 1_500_000
+
+    again = attempt_finished("evt_b", succeeded=False)
+    assert core.report(closed.state, again, COST, at=NOON) is None
+
+
+@pytest.mark.parametrize("retried", [True, False])
+def test_a_second_agents_report_is_counted_with_the_open_task(retried: bool) -> None:
+    """Both have rendered the attempt; the outcome carries what it cost twice, and is said once."""
+    first = core.report(sent(), attempt_finished(succeeded=False), COST, at=NOON)
+    assert first is not None
+    state = first.state
+    if retried:
+        again = core.wake(state, wake("retry", step=2), at=NOON + 5 * SECOND)
+        assert again is not None
+        state = again.state
+    other = attempt_finished("evt_other", agent_id="agent_2")
+    counted = core.report(state, other, COST, at=NOON)
+
+    assert counted is not None
+    assert counted.said == ()
+    assert counted.state.tasks[TaskId("task_1")].phase is state.tasks[TaskId("task_1")].phase
+    closed = core.cancel(counted.state, cancel_tasks(), at=NOON)
+    failure = only(closed.said, TaskFailed)
+    assert isinstance(failure, TaskFailed)
+    assert failure.payload.cost_microtokens == 3_000_000
+
+
+def test_a_second_agents_report_after_the_outcome_is_priced_by_itself() -> None:
+    """What two agents did for one attempt was paid for twice by us."""
+    done = core.report(sent(), attempt_finished(), COST, at=NOON)
+    assert done is not None
+    late = core.report(done.state, attempt_finished("evt_other", agent_id="agent_2"), COST, at=NOON)
+
+    assert late is not None
+    bill = only(late.said, LateAttemptPriced)
+    assert isinstance(bill, LateAttemptPriced)
+    assert bill.payload.agent_id == "agent_2"
 
 
 def test_a_report_for_a_task_nobody_dispatched_changes_nothing() -> None:

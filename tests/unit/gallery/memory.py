@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import structs
@@ -19,6 +20,8 @@ class MemoryCatalog:
     def __init__(self) -> None:
         self._revisions: dict[tuple[str, str], tuple[EventId, GalleryItem]] = {}
         self._pinned: dict[str, str] = {}
+        self._jobs: dict[tuple[JobId, TenantId], str] = {}
+        self._withdrawn: set[tuple[JobId, TenantId]] = set()
 
     async def published_by(self, cause_id: EventId) -> GalleryItem | None:
         """Return the revision that this approval has led to already."""
@@ -27,8 +30,11 @@ class MemoryCatalog:
 
     async def publish(
         self, draft: GalleryItem, *, job_id: JobId, tenant_id: TenantId, cause_id: EventId
-    ) -> GalleryItem:
+    ) -> GalleryItem | None:
         """Add a revision with the next number and pin it."""
+        if await self.is_withdrawn(job_id, tenant_id):
+            return None
+        self._jobs[job_id, tenant_id] = draft.effect_id
         number = 1 + sum(effect == draft.effect_id for effect, _ in self._revisions)
         item = structs.replace(draft, revision=number)
         key = (draft.effect_id, draft.revision_id)
@@ -36,14 +42,25 @@ class MemoryCatalog:
         self._pinned[draft.effect_id] = draft.revision_id
         return kept
 
+    async def withdraw(self, job_id: JobId, tenant_id: TenantId, *, at: datetime) -> None:
+        """Show nothing of a job any more."""
+        self._withdrawn.add((job_id, tenant_id))
+        self._pinned.pop(self._jobs.get((job_id, tenant_id), ""), None)
+
+    async def is_withdrawn(self, job_id: JobId, tenant_id: TenantId) -> bool:
+        """Tell whether a job was withdrawn."""
+        return (job_id, tenant_id) in self._withdrawn
+
     async def page(
         self, *, limit: int, before: str = "", effect_type: str = ""
     ) -> tuple[GalleryItem, ...]:
         """Return the pinned revisions, the newest effects first."""
-        newest = sorted(self._pinned, key=lambda one: (self._first(one), one), reverse=True)
+        effects = {effect for effect, _ in self._revisions}
+        newest = sorted(effects, key=lambda one: (self._first(one), one), reverse=True)
         if before:
             newest = newest[newest.index(before) + 1 :] if before in newest else []
-        items = [self._revisions[one, self._pinned[one]][1] for one in newest]
+        shown = [one for one in newest if one in self._pinned]
+        items = [self._revisions[one, self._pinned[one]][1] for one in shown]
         return tuple(one for one in items if effect_type in ("", one.effect_type))[:limit]
 
     async def find(self, effect_id: str) -> GalleryItem | None:

@@ -14,8 +14,9 @@ from actors.gallery.core import effect_id_of
 from actors.runtime.contract import FrozenClock, GiveUp, TryLater
 from media.store import MediaStore
 from schemas.asks import FindEffect, GalleryPage, ListGallery
-from schemas.events import AdminApproved, EffectPublished
-from tests.builders import JOB, USER, admin_approved, selection
+from schemas.events import AdminApproved, EffectPublished, JobEnded
+from schemas.jobs import ENDINGS, JobEnding, JobState
+from tests.builders import JOB, TENANT, USER, admin_approved, header, selection
 from tests.unit.gallery.memory import FolderStore, MemoryCatalog
 
 CONTENT = b"a clip"
@@ -51,6 +52,12 @@ class House:
         [said] = await self.actor.receive(heard or admin_approved())
         assert isinstance(said, EffectPublished)
         return said
+
+
+def ended(state: JobState = JobState.CANCELLED) -> JobEnded:
+    """Return an ending."""
+    ending = JobEnding(state=state, user_id=USER)
+    return JobEnded(**header(f"evt_ended_{state}"), payload=ending)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -159,3 +166,85 @@ async def test_the_gallery_can_be_asked_page_by_page(house: House) -> None:
     assert isinstance(found, GalleryPage)
     assert found.effects == (first.effects[0],)
     assert await answers.answer(FindEffect(effect_id="fx_none")) == GalleryPage(effects=())
+
+
+@pytest.mark.parametrize("state", sorted(ENDINGS - {JobState.COMPLETE}))
+async def test_an_effect_whose_job_ended_otherwise_is_withdrawn(
+    house: House, state: JobState
+) -> None:
+    """Its tokens went back, so nobody may see it, by whatever way."""
+    said = await house.publish()
+
+    assert await house.actor.receive(ended(state)) == []
+
+    answers = GalleryAnswers(catalog=house.catalog)
+    assert await answers.answer(ListGallery()) == GalleryPage(effects=())
+    found = await answers.answer(FindEffect(effect_id=said.payload.effect_id))
+    assert found == GalleryPage(effects=())
+
+
+async def test_an_approval_that_is_heard_after_the_ending_publishes_nothing(house: House) -> None:
+    """The two come on different ways; a cancelled job must not show up a moment later."""
+    await house.actor.receive(ended())
+
+    assert await house.actor.receive(admin_approved()) == []
+    assert await house.catalog.page(limit=10) == ()
+    assert house.folder.written == []
+
+
+async def test_a_replay_does_not_bring_a_withdrawn_effect_back(house: House) -> None:
+    """Neither the same approval again nor another one; and nothing is said of it."""
+    await house.publish()
+    await house.actor.receive(ended())
+
+    for event_id in ("evt_approved", "evt_approved_again"):
+        assert await house.actor.receive(admin_approved(event_id)) == []
+        await house.actor.receive(ended())
+    assert await house.catalog.page(limit=10) == ()
+
+
+async def test_an_ending_in_the_middle_of_the_copy_wins(house: House) -> None:
+    """The catalog is asked once more when it adds the revision."""
+
+    class Slow(FolderStore):
+        async def put_file(self, uri: str, path: Path, *, content_type: str) -> None:
+            await super().put_file(uri, path, content_type=content_type)
+            await house.actor.receive(ended())
+
+    actor = Gallery(
+        store=Slow(house.root),
+        catalog=house.catalog,
+        public_url="https://example.test",
+        clock=house.clock,
+    )
+
+    assert await actor.receive(admin_approved()) == []
+    assert await house.catalog.page(limit=10) == ()
+
+
+async def test_a_withdrawn_job_is_not_asked_for_its_result(house: House) -> None:
+    """The approval of a cancelled job is no dead letter when its result is gone already."""
+    await house.store.delete(OUTPUT)
+    await house.actor.receive(ended())
+
+    assert await house.actor.receive(admin_approved()) == []
+
+
+async def test_a_complete_job_stays_in_the_gallery(house: House) -> None:
+    """It is paid for."""
+    said = await house.publish()
+
+    assert await house.actor.receive(ended(JobState.COMPLETE)) == []
+
+    assert await house.catalog.find(said.payload.effect_id) is not None
+    assert await house.publish() == said
+
+
+async def test_only_the_tenants_own_job_is_withdrawn(house: House) -> None:
+    """A job of the same name elsewhere is another job."""
+    said = await house.publish()
+
+    await house.actor.receive(structs.replace(ended(), tenant_id="tnt_2"))
+
+    assert await house.catalog.find(said.payload.effect_id) is not None
+    assert not await house.catalog.is_withdrawn(JOB, TENANT)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from actors.orchestrator.batch import Routing
 from actors.orchestrator.core import decide, hold_id_of, wants_route
 from actors.orchestrator.turn import BATCH, deadline_of
 from actors.runtime.contract import Later, Said
@@ -163,7 +164,7 @@ def recommendation(*providers: str, roles: dict[str, str] | None = None) -> Prov
 class Played:
     """A job, everything it said, and the route it is given when it wants one."""
 
-    def __init__(self, routing: ProviderRecommendation | None = None) -> None:
+    def __init__(self, routing: Routing | None = None) -> None:
         self.job: Job | None = None
         self.said: list[Said] = []
         self.routing = routing or recommendation()

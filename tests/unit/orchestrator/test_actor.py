@@ -12,6 +12,7 @@ from actors.runtime.contract import FrozenClock, GiveUp, Saga, TryLater
 from actors.runtime.wire import outgoing
 from economics.exploration import slot_of
 from schemas.base import JobId, Message, ProviderId, WorkflowId
+from schemas.commands import ReleaseTokens
 from schemas.events import TestBatchDispatched
 from schemas.jobs import Job, JobState
 from schemas.routing import EffectRoute, ProviderRoute, RoutingManifest
@@ -178,6 +179,37 @@ async def test_without_a_route_the_prompts_come_again_later(board: RoutingManife
     stage.board.now = manifest(route(A))
     await stage.hear(prompts_generated())
     assert stage.job.state is JobState.TESTING
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"providers": (ProviderId("fx-z"),)}, "none of fx-z offers it"),
+        ({"budget_tokens": 1}, "none within 1 tokens"),
+    ],
+)
+async def test_an_order_nobody_may_ever_try_ends_as_soon_as_it_is_routed(
+    change: dict[str, object], why: str
+) -> None:
+    """The user hears why at once, and no number is used up."""
+    stage = await Stage(manifest(route(A), route(B))).hear(start_job(**change), *TO_TESTING[1:])
+
+    assert stage.job is not None
+    assert (stage.job.state, stage.job.code) == (JobState.EXECUTION_FAILED, "NO_PROVIDER")
+    assert stage.job.reason == f"no provider for effect type 'color_correction': {why}"
+    assert [type(one) for one in stage.said].count(ReleaseTokens) == 1
+    assert stage.counter.taken == []
+
+
+async def test_a_named_provider_that_rests_is_waited_for() -> None:
+    """It may be active again in the next manifest."""
+    order = start_job(providers=(ProviderId(A),))
+    stage = Stage(manifest(route(A, status="suspended"), route(B)))
+
+    with pytest.raises(TryLater, match="no provider is active"):
+        await stage.hear(order, *TO_TESTING[1:])
+
+    assert stage.counter.taken == []
 
 
 async def test_at_the_deadline_a_missing_route_ends_the_job() -> None:

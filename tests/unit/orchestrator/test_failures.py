@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from actors.orchestrator.batch import NoProvider
 from actors.orchestrator.core import decide
 from actors.orchestrator.errors import RouteNeededError
 from actors.orchestrator.judging import JUDGING, RENDERING
-from actors.orchestrator.lifecycle import BOUNDS, REMINDERS_LIMIT
+from actors.orchestrator.lifecycle import BOUNDS, CHARGE_WAIT, REMINDERS_LIMIT
 from actors.runtime.contract import Later
 from schemas.commands import CancelTasks, HoldTokens, ReleaseTokens, SettleTokens
 from schemas.events import (
@@ -335,6 +336,8 @@ def test_a_hold_that_arrives_after_a_cancel_is_released_once() -> None:
 
     assert_ended(job, JobState.CANCELLED, released=True)
     assert job.one(ReleaseTokens).payload.hold_id == HOLD
+    assert job.job is not None
+    assert job.job.price_microtokens == PRICE.total
 
 
 def test_a_release_is_recorded() -> None:
@@ -346,6 +349,7 @@ def test_a_release_is_recorded() -> None:
     job.hear(tokens_released())
 
     assert job.job.held_microtokens == 0
+    assert job.job.price_microtokens == PRICE.total
 
 
 def test_after_an_ending_nothing_but_money_changes_the_job() -> None:
@@ -416,8 +420,79 @@ def test_a_render_that_failed_for_good_stays_failed() -> None:
     assert job.one(BestResultSelected).payload.winning_provider_id == B
 
 
-def test_settling_is_asked_once() -> None:
-    """A second publication event must not charge twice."""
+def test_a_charge_that_does_not_come_is_asked_for_again() -> None:
+    """An answer that became a dead letter must not leave the job in publishing for ever."""
+    job = publishing().hear(effect_published())
+    assert job.timer("deadline") == job.at + CHARGE_WAIT
+
+    job.hear(deadline(JobState.PUBLISHING))
+
+    first, again = job.all(SettleTokens)
+    assert again.payload == first.payload
+    assert again.event_id != first.event_id, "CMD would drop what it has stored within the hour"
+    assert job.timer("deadline") == job.at + 2 * CHARGE_WAIT
+    job.hear(tokens_charged(), tokens_charged("evt_charged_again"))
+    assert_ended(job, JobState.COMPLETE, released=False)
+
+
+def test_a_reminder_that_is_heard_again_asks_under_the_same_id() -> None:
+    """A redelivered timer must not add requests."""
+    reminded = [
+        publishing().hear(effect_published(), deadline(JobState.PUBLISHING)) for _ in range(2)
+    ]
+
+    first, again = [job.all(SettleTokens)[1] for job in reminded]
+    assert first.event_id == again.event_id
+
+
+def test_asking_for_the_charge_has_a_bound() -> None:
+    """Later each time, a day apart at last, and not for ever."""
+    job = publishing().hear(effect_published())
+    waits = []
+    for step in range(REMINDERS_LIMIT):
+        job.hear(deadline(JobState.PUBLISHING, step=step))
+        at = job.timer("deadline")
+        assert at is not None
+        waits.append(at - job.at)
+    before = job.job
+
+    job.hear(deadline(JobState.PUBLISHING, step=REMINDERS_LIMIT))
+
+    assert job.job is before
+    assert waits == sorted(waits)
+    assert waits[-1] == BOUNDS[JobState.PUBLISHING]
+    assert len(job.all(SettleTokens)) == REMINDERS_LIMIT + 1
+
+
+def test_a_reminder_after_the_charge_asks_nothing() -> None:
+    """The timer may be under way when the charge comes."""
+    job = publishing().hear(effect_published(), tokens_charged(), deadline(JobState.PUBLISHING))
+
+    assert len(job.all(SettleTokens)) == 1
+    assert job.timer("deadline") is None
+
+
+def test_step_4_an_order_that_excludes_every_provider_ends_at_once() -> None:
+    """Ten minutes of waiting would not change the order."""
+    job = Played(NoProvider("none within 1 tokens")).hear(*TO_TESTING)
+
+    assert_ended(job, JobState.EXECUTION_FAILED, released=True)
+    ending = job.one(JobEnded).payload
+    assert (ending.code, ending.reason) == ("NO_PROVIDER", "none within 1 tokens")
+    assert job.all(TestBatchDispatched) == job.all(CancelTasks) == []
+
+
+def test_step_4_without_prompts_such_an_order_ends_with_its_own_reason() -> None:
+    """Not with the prompts', which nobody needs."""
+    job = Played(NoProvider("none within 1 tokens"))
+    job.hear(*TO_TESTING[:4], deadline(JobState.PROMPTING))
+
+    assert_ended(job, JobState.EXECUTION_FAILED, released=True)
+    assert job.one(JobEnded).payload.code == "NO_PROVIDER"
+
+
+def test_a_second_publication_asks_for_no_second_charge() -> None:
+    """The gallery may say it twice."""
     job = publishing().hear(effect_published(), effect_published("evt_published_again"))
 
     assert len(job.all(SettleTokens)) == 1

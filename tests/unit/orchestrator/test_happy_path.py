@@ -74,11 +74,12 @@ def test_a_job_goes_through_every_state_in_order() -> None:
 
 
 def test_a_complete_job_knows_what_was_charged_and_holds_nothing() -> None:
-    """The job list shows the charge."""
+    """The job list shows the charge; what was held at the order stays to be told."""
     job = publishing().hear(effect_published(), tokens_charged()).job
 
     assert job is not None
     assert (job.charged_microtokens, job.held_microtokens) == (PRICE.total, 0)
+    assert job.price_microtokens == PRICE.total
 
 
 def test_the_money_is_asked_for_before_any_work() -> None:

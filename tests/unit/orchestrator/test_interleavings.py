@@ -45,16 +45,18 @@ def assert_money_is_right(job: Job, said: list[Message]) -> None:
     ended = [one for one in said if isinstance(one, JobEnded)]
     assert [one.payload.state for one in ended] == [job.state]
     assert sum(isinstance(one, JobProgressed) and one.final for one in said) == 1
-    assert count[SettleTokens] + count[ReleaseTokens] == bool(job.hold_id)
-    assert count[SettleTokens] == (job.state is JobState.COMPLETE)
+    # a charge may be asked for again; the ledger makes it once
+    assert bool(count[SettleTokens]) + count[ReleaseTokens] == bool(job.hold_id)
+    assert bool(count[SettleTokens]) == (job.state is JobState.COMPLETE)
     assert job.held_microtokens == 0
+    assert bool(job.price_microtokens) == bool(job.hold_id)
     assert bool(job.charged_microtokens) == (job.state is JobState.COMPLETE)
     assert count[CancelTasks] <= 1
 
 
 @pytest.mark.parametrize("chapter", range(CHAPTERS))
 def test_every_job_ends_once_and_its_money_is_right(chapter: int) -> None:
-    """Whatever comes twice, late, early or only after a crash."""
+    """Whatever comes twice, late, early, only after a crash, or never."""
     for seed in range(chapter * JOBS // CHAPTERS, (chapter + 1) * JOBS // CHAPTERS):
         world = World(seed)
         world.run()
@@ -113,5 +115,5 @@ def test_no_order_of_messages_moves_the_money_twice() -> None:
                 job, said = step.state, [*said, *step.said]
         count = Counter(type(one) for one in said)
         assert count[JobEnded] == (job is not None and job.state in ENDINGS)
-        assert count[SettleTokens] + count[ReleaseTokens] <= held
+        assert bool(count[SettleTokens]) + count[ReleaseTokens] <= held
         assert count[JobEnded] == sum(isinstance(one, JobProgressed) and one.final for one in said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from actors.orchestrator.winner import WEIGHTS, rank, tokens
+from actors.orchestrator.winner import WEIGHTS, rank, summary, tokens
 from schemas.base import ProviderId, TaskId
 from schemas.jobs import Candidate
 from schemas.quality import Evaluation
@@ -167,7 +167,7 @@ def test_nothing_delivered_means_no_winner() -> None:
 
 
 def test_the_summary_explains_itself() -> None:
-    """One or two sentences with the numbers an admin would ask for."""
+    """One or two sentences with quality and time; costs are the platform's own business."""
     job = in_testing(A, B, C)
     job.hear(
         job.succeeds(A, cost=1_500_000),
@@ -180,9 +180,27 @@ def test_the_summary_explains_itself() -> None:
     assert job.job is not None
     assert job.job.selection is not None
     assert job.job.selection.comparison_summary == (
-        "fx-a won for priority balanced with 0.93 (quality 0.89, 1.50 tokens, 2.9 s), "
-        "ahead of fx-b with 0.78 (quality 0.80, 3.00 tokens, 2.9 s). fx-c failed."
+        "fx-a won for priority balanced with 0.93 (quality 0.89, 2.9 s), "
+        "ahead of fx-b with 0.78 (quality 0.80, 2.9 s). fx-c failed."
     )
+    costs = [row.cost_microtokens for row in job.job.selection.ranking]
+    assert costs == [1_500_000, 3_000_000, 0]
+
+
+@pytest.mark.parametrize("priority", WEIGHTS)
+def test_nothing_a_user_reads_of_the_comparison_tells_a_cost(priority: str) -> None:
+    """The sentence and the reasons are the same for a render of ten times the cost in all."""
+    told = []
+    for factor in (1, 10):
+        rows = [
+            candidate(name, quality=quality, cost=factor * 1_234_567)
+            for name, quality in (("a", 0.9), ("b", 0.8), ("c", None))
+        ]
+        ranking = rank(rows, priority)
+        told.append((summary(ranking, priority), [row.reason for row in ranking]))
+
+    assert told[0] == told[1]
+    assert "token" not in told[0][0]
 
 
 def test_the_summary_of_an_only_result_says_that_it_is_the_only_one() -> None:

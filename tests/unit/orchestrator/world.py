@@ -1,7 +1,8 @@
 """The other modules, played by dice: what they answer, how often, and when it arrives.
 
 Everything that the saga said is put on a stream that drops repeated ids. Every answer waits in a
-pool, is drawn in any order, may come twice, and may be lost on the way and come again.
+pool, is drawn in any order, may come twice, and may be lost on the way and come again. A charge may
+be lost for good, as a dead letter is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import timedelta
 
 from msgspec import structs
 
+from actors.orchestrator.batch import NoProvider, Routing
 from actors.orchestrator.core import decide, wants_route
 from actors.runtime.contract import Later, Said
 from actors.runtime.follow import follow
@@ -67,11 +69,13 @@ class World:
         self.timers: dict[str, Later] = {}
         self.pool: list[Message] = [start_job()]
         self.at = NOON
-        self.routing = recommendation(
+        routing = recommendation(
             *self.dice.sample([A, B, C], self.dice.randint(1, 3)), roles={C: "shadow"}
         )
-        if all(one.role == "shadow" for one in self.routing.recommended_providers):
-            self.routing = recommendation(A, C, roles={C: "shadow"})
+        if all(one.role == "shadow" for one in routing.recommended_providers):
+            routing = recommendation(A, C, roles={C: "shadow"})
+        nobody = NoProvider("none within 1 tokens")
+        self.routing: Routing = nobody if self._chance(0.05) else routing
         if self._chance(0.3):
             self.pool.append(cancel_job())
 
@@ -142,7 +146,8 @@ class World:
             case ApprovalRequested():
                 yield from self._approval()
             case SettleTokens():
-                yield tokens_charged()
+                if self._chance(0.8):
+                    yield tokens_charged()
             case ReleaseTokens():
                 yield tokens_released()
             case CancelTasks() | JobEnded() | _:
