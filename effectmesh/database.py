@@ -13,6 +13,14 @@ import actors
 
 POOL_SIZE: Final = 8
 COMMAND_TIMEOUT_S: Final = 30.0
+AWAY: Final[tuple[type[Exception], ...]] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    ConnectionError,
+)
+"""The database is away or starting: nothing that was asked of it is at fault."""
 MIGRATION_LOCK: Final = 0x0EFFEC7
 """Only one process changes tables at a time."""
 

@@ -221,30 +221,36 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m effectmesh.page", description=main.__doc__)
     parser.add_argument("--quiet", action="store_true", help="say little, and never fail")
     quiet = parser.parse_args(arguments).quiet
+    return make(ROOT, SystemTools(ROOT), quiet=quiet)
+
+
+def make(root: Path, tools: Tools, *, quiet: bool) -> int:
+    """Build the page unless it is current, and say so; return the exit status."""
     try:
-        return _make(ROOT, SystemTools(ROOT), quiet=quiet)
+        built = _make(root, tools)
     except (NoPageError, OSError) as problem:
         if not quiet:
             sys.stderr.write(f"the page cannot be built: {problem}\n")
             return 1
         sys.stderr.write(f"the page is not built ({problem}); the API works without it\n")
         return 0
+    if not quiet:
+        where = root / "gateway" / "static"
+        sys.stdout.write(f"the page is in {where}\n" if built else "the page is up to date\n")
+    return 0
 
 
-def _make(root: Path, tools: Tools, *, quiet: bool) -> int:
+def _make(root: Path, tools: Tools) -> bool:
     if is_current(root):
-        if not quiet:
-            sys.stdout.write("the page is up to date\n")
-        return 0
+        return False
     (root / ".cache").mkdir(exist_ok=True)
     with _alone(root / ".cache" / "page.lock"):
-        if not is_current(root):  # whoever had the lock may have built it
-            sys.stdout.write("building the page ...\n")
-            sys.stdout.flush()
-            build(root, tools)
-    if not quiet:
-        sys.stdout.write(f"the page is in {root / 'gateway' / 'static'}\n")
-    return 0
+        if is_current(root):  # whoever had the lock has built it
+            return False
+        sys.stdout.write("building the page ...\n")
+        sys.stdout.flush()
+        build(root, tools)
+    return True
 
 
 def _install(web: Path, node: Node, tools: Tools) -> None:

@@ -79,7 +79,9 @@ class Reader:
 
     async def manifest(self) -> RoutingManifest | None:
         """Return the newest routing manifest."""
-        found = await self._bus.last(f"KV_{ROUTING}", build.entry(ROUTING, MANIFEST_KEY))
+        found = await self._bus.last(
+            build.bucket_stream(ROUTING), build.entry(ROUTING, MANIFEST_KEY)
+        )
         return msgspec.json.decode(found[1], type=RoutingManifest) if found else None
 
     async def _events(self, subject: str) -> Sequence[Heard]:

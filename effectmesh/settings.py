@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """0 takes any free port."""
     gateway_url: str = ""
     """Where people reach the gateway, when that is not where it listens."""
+    token: str = ""
+    """A bearer token for the command line, instead of the local ones."""
     allowed_origins: str = ""
     """Web origins, apart from our own, that may open a WebSocket; separated by commas."""
     comfyui_urls: str = ""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from effectmesh import state
 from effectmesh.embedded.process import ENVIRONMENT, Child
+from effectmesh.embedded.stack import Servers
 from effectmesh.prepare import prepare
 from effectmesh.servers import resolved, servers_of
 from effectmesh.settings import Settings, as_environment
@@ -66,8 +67,11 @@ class Part(Struct, frozen=True, kw_only=True):
 class Stack:
     """The processes of a running stack. Made by ``stack_up``."""
 
-    def __init__(self, settings: Settings, parts: Sequence[Part], gateway_url: str) -> None:
+    def __init__(
+        self, settings: Settings, servers: Servers, parts: Sequence[Part], gateway_url: str
+    ) -> None:
         self._settings = settings
+        self._servers = servers
         self._parts = {part.name: part for part in parts}
         self._children: dict[str, Child] = {}
         self._crashes: dict[str, list[float]] = {part.name: [] for part in parts}
@@ -75,8 +79,9 @@ class Stack:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process ids by name."""
-        return {name: child.pid for name, child in self._children.items()}
+        """The process ids by name, of our servers too."""
+        servers = {each.server: each.pid for each in self._servers.describe() if each.pid}
+        return servers | {name: child.pid for name, child in self._children.items()}
 
     def start(self) -> None:
         """Start every process."""
@@ -92,6 +97,9 @@ class Stack:
         """
         while True:
             await anyio.sleep(POLL_S)
+            for name in await anyio.to_thread.run_sync(self._servers.revive):
+                log.warning("%s died; it is up again", name)
+                state.announce(self._settings, self.describe())
             for name, child in tuple(self._children.items()):
                 if not child.running:
                     await self._again(self._parts[name])
@@ -169,12 +177,13 @@ async def stack_up(settings: Settings) -> AsyncIterator[Stack]:
     if now := state.running(settings):
         raise AlreadyUpError(now.pid, now.gateway_url)
     port = _free_port(settings.http_host, settings.http_port)
-    async with servers_of(settings) as endpoints:
+    servers = servers_of(settings)
+    async with servers as endpoints:
         whole = msgspec.structs.replace(resolved(settings, endpoints), http_port=port)
         state.tokens(whole)
         state.routing_key(whole)
         await prepare(whole)
-        stack = Stack(whole, _parts(whole), f"http://{settings.http_host}:{port}")
+        stack = Stack(whole, servers, _parts(whole), f"http://{settings.http_host}:{port}")
         try:
             stack.start()
             async with anyio.create_task_group() as keeping:

@@ -202,6 +202,11 @@ def saga_records() -> str:
     return "saga.*"
 
 
+def bucket_stream(bucket: str) -> str:
+    """Return the stream behind a key-value bucket."""
+    return "KV_" + _join(bucket)
+
+
 def entry(bucket: str, key: str) -> str:
     """Return the subject that holds one key of a key-value bucket; keys may have dots."""
     return "$KV." + _join(bucket, *key.split("."))

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from actors.economic_engine import core
+from actors.economic_engine.core import Standing
 from actors.economic_engine.errors import HoldNotFoundError, LedgerUnavailableError
-from actors.economic_engine.ports import Ledger, Standing
+from actors.economic_engine.ports import Ledger
 from actors.runtime.contract import Clock, GiveUp, Said, TryLater
 from actors.runtime.follow import follow
 from economics import ledger as rules

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
-from actors.economic_engine.ports import Refusal
 from economics import ledger
 from economics.cost import marginality
 from economics.ledger import Entry, Kind, Transfer
@@ -20,6 +19,28 @@ from schemas.events import LateAttemptPriced, TaskFailed, TaskSucceeded
 from schemas.money import Charge, Hold, LedgerLine, Price, QuotaRefusal, Release
 from schemas.tasks import TaskResult
 from schemas.telemetry import ChargeMeasured
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A hold that was not made, remembered so that asking again gives the same answer."""
+
+    hold_id: str
+    tenant_id: TenantId
+    user_id: UserId
+    reason: str
+    """``insufficient_balance``, ``user_quota``, or ``released`` before it was asked for."""
+    required: MicroTokens
+    available: MicroTokens
+    at: datetime
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What became of a hold so far. At most one of ``hold`` and ``refusal`` is there."""
+
+    hold: Entry | None = None
+    resolution: Entry | None = None
+    refusal: Refusal | None = None
+
 
 NO_BALANCE: Final = "insufficient_balance"
 QUOTA: Final = "user_quota"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from actors.economic_engine import core
+from actors.economic_engine.core import Refusal, Standing
 from actors.economic_engine.errors import HoldNotFoundError
-from actors.economic_engine.ports import Refusal, Standing
 from economics.audit import Audit, Head
 from economics.errors import LedgerConflictError
 from economics.ledger import (

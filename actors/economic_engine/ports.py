@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Protocol
 
-from msgspec import Struct
-
+from actors.economic_engine.core import Refusal, Standing
 from economics.ledger import Entry, Transfer
 from schemas.asks import LedgerVerdict, Wallet
-from schemas.base import JobId, MicroTokens, TenantId, UserId
-
-
-class Refusal(Struct, frozen=True, kw_only=True):
-    """A hold that was not made, remembered so that asking again gives the same answer."""
-
-    hold_id: str
-    tenant_id: TenantId
-    user_id: UserId
-    reason: str
-    """``insufficient_balance``, ``user_quota``, or ``released`` before it was asked for."""
-    required: MicroTokens
-    available: MicroTokens
-    at: datetime
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """What became of a hold so far. At most one of ``hold`` and ``refusal`` is there."""
-
-    hold: Entry | None = None
-    resolution: Entry | None = None
-    refusal: Refusal | None = None
+from schemas.base import JobId, TenantId
 
 
 class Ledger(Protocol):

@@ -16,8 +16,8 @@ from typing import Final
 import asyncpg
 
 from actors.economic_engine import core
+from actors.economic_engine.core import Refusal, Standing
 from actors.economic_engine.errors import HoldNotFoundError, LedgerUnavailableError
-from actors.economic_engine.ports import Refusal, Standing
 from actors.runtime.queries import named_queries
 from economics.audit import Audit, Head
 from economics.errors import LedgerConflictError

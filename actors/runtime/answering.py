@@ -26,10 +26,14 @@ from subjects.topology import Consumer
 
 log = logging.getLogger("effectmesh.worker")
 
+Away = tuple[type[Exception], ...]
+"""Errors that say that something the actor needs does not answer."""
 Receive = Callable[[Any], Awaitable[Sequence[Sayable]]]
 
 NAK_BASE_S: Final = 0.5
 NAK_CAP_S: Final = 30.0
+AWAY_S: Final = 2.0
+"""How long a message waits for a store that does not answer."""
 LETTER_BYTES: Final = 768 * 1024
 """The largest dead letter; the broker takes 1 MiB."""
 ERROR_CHARACTERS: Final = 4096
@@ -74,13 +78,21 @@ class Answering:
     """What is under way for one actor, and how each message ends."""
 
     def __init__(
-        self, *, bus: Bus, module: Module, decoder: Decode, receive: Receive, dice: random.Random
+        self,
+        *,
+        bus: Bus,
+        module: Module,
+        decoder: Decode,
+        receive: Receive,
+        dice: random.Random,
+        away: Away = (),
     ) -> None:
         self._bus = bus
         self._module = module
         self._decoder = decoder
         self._receive = receive
         self._dice = dice
+        self._away = away
         self._failures: dict[int, int] = {}
         self._beaten: dict[str, float] = {}
         self.done = 0
@@ -127,6 +139,10 @@ class Answering:
         except BusError as away:
             log.warning("%s: %s", self._module, away)
             return nak(NAK_BASE_S)
+        except self._away as away:
+            # What the actor needs is away, which is no fault of the message: it is not counted.
+            log.warning("%s waits: %s: %s", self._module, type(away).__name__, away)
+            return nak(AWAY_S)
         except Exception as bug:
             log.exception("%s failed on %s", self._module, message.subject)
             return await self._again(message, consumer, bug)

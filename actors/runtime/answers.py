@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from msgspec import Struct
 from nats.aio.msg import Msg
 
+from actors.runtime.answering import AWAY_S, Away
 from actors.runtime.bus import ASK_ERROR, ASK_RETRY_AFTER, Bus
 from actors.runtime.contract import Answerer, TryLater
 from actors.runtime.wire import encode
@@ -30,13 +31,13 @@ WHY_CHARACTERS: Final = 1000
 
 
 async def serve_answers(
-    *, bus: Bus, module: Module, answerers: Mapping[type[Struct], Answerer]
+    *, bus: Bus, module: Module, answerers: Mapping[type[Struct], Answerer], away: Away = ()
 ) -> None:
-    """Answer until cancelled."""
+    """Answer until cancelled. ``away`` are the errors of absent stores: ask again later."""
     slots = anyio.Semaphore(CONCURRENCY)
     async with anyio.create_task_group() as tasks, AsyncExitStack() as subscriptions:
         for question, answerer in answerers.items():
-            handle = partial(_begin, tasks, slots, bus, question, answerer)
+            handle = partial(_begin, tasks, slots, bus, question, answerer, away)
             await subscriptions.enter_async_context(
                 bus.subscribed(build.ask(question), handle, queue=module)
             )
@@ -50,16 +51,22 @@ async def _begin(
     bus: Bus,
     question: type[Struct],
     answerer: Answerer,
+    away: Away,
     message: Msg,
 ) -> None:
     if not message.reply:
         return
     await slots.acquire()
-    tasks.start_soon(_answer, slots, bus, question, answerer, message)
+    tasks.start_soon(_answer, slots, bus, question, answerer, away, message)
 
 
 async def _answer(
-    slots: anyio.Semaphore, bus: Bus, question: type[Struct], answerer: Answerer, message: Msg
+    slots: anyio.Semaphore,
+    bus: Bus,
+    question: type[Struct],
+    answerer: Answerer,
+    away: Away,
+    message: Msg,
 ) -> None:
     try:
         asked = msgspec.json.decode(message.data, type=question)
@@ -67,6 +74,9 @@ async def _answer(
         await bus.send(message.reply, encode(answer))
     except TryLater as later:
         headers = {ASK_ERROR: _one_line(later), ASK_RETRY_AFTER: str(later.retry_after)}
+        await bus.send(message.reply, b"", headers=headers)
+    except away as absent:
+        headers = {ASK_ERROR: _one_line(absent), ASK_RETRY_AFTER: str(AWAY_S)}
         await bus.send(message.reply, b"", headers=headers)
     except Exception as bug:
         # The asker must not wait for a time-out because of a bug here.

@@ -15,7 +15,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from actors.runtime.answering import Decode, Receive
+from actors.runtime.answering import Away, Decode, Receive
 from actors.runtime.answers import serve_answers
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Answerer
@@ -75,8 +75,9 @@ async def run_hosted(
     declared: Topology,
     dice: random.Random,
     stopping: anyio.Event,
+    away: Away = (),
 ) -> None:
-    """Run every module until ``stopping``, then drain.
+    """Run every module until ``stopping``, then drain. ``away`` are the errors of absent stores.
 
     Raises:
         DriftError: a consumer is missing or differs.
@@ -91,6 +92,7 @@ async def run_hosted(
             receive=each.receive,
             concurrency=SLOW.get(each.module, CONCURRENCY),
             dice=dice,
+            away=away,
         )
         for each in hosted
         if each.receive is not None
@@ -100,7 +102,11 @@ async def run_hosted(
         for each in hosted:
             if each.answerers:
                 serve = partial(
-                    serve_answers, bus=bus, module=each.module, answerers=each.answerers
+                    serve_answers,
+                    bus=bus,
+                    module=each.module,
+                    answerers=each.answerers,
+                    away=away,
                 )
                 answering.start_soon(supervised, f"answers of {each.module}", serve)
         await run_workers(workers, stopping)

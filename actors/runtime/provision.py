@@ -6,9 +6,11 @@ go on. Only fields we declare are compared: what the server adds by itself is it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
+import anyio
 from msgspec import Struct
 
 from actors.runtime.bus import Bus
@@ -16,6 +18,9 @@ from actors.runtime.errors import ApiError, AskError, BusError, DriftError
 from subjects import build
 from subjects.topology import Bucket, Consumer, Stream, Topology
 
+log = logging.getLogger("effectmesh.provision")
+
+RETRY_S: Final = 0.25
 NANO: Final = 1_000_000_000
 STREAM_NOT_FOUND: Final = 10059
 CONSUMER_NOT_FOUND: Final = 10014
@@ -85,7 +90,7 @@ def bucket_config(bucket: Bucket) -> Config:
     """Return the configuration of the stream behind a key-value bucket."""
     window_s = min(bucket.ttl_s, 120) if bucket.ttl_s else 120
     return {
-        "name": f"KV_{bucket.name}",
+        "name": build.bucket_stream(bucket.name),
         "subjects": [build.entries(bucket.name)],
         "description": bucket.description,
         "retention": "limits",
@@ -132,9 +137,9 @@ async def plan(bus: Bus, declared: Topology) -> Sequence[Difference]:
     await _check_server(bus)
     differences: list[Difference] = []
     for stream in declared.streams:
-        differences += await _compare_stream(bus, "stream", stream_config(stream))
+        differences += await _compare_stream(bus, "stream", stream.name, stream_config(stream))
     for bucket in declared.buckets:
-        differences += await _compare_stream(bus, "bucket", bucket_config(bucket))
+        differences += await _compare_stream(bus, "bucket", bucket.name, bucket_config(bucket))
     for consumer in declared.consumers:
         differences += await _compare_consumer(bus, consumer)
     return differences
@@ -149,9 +154,9 @@ async def apply(bus: Bus, declared: Topology) -> Sequence[Difference]:
     changed = await plan(bus, declared)
     names = {(each.kind, each.name): not each.field for each in changed}
     for stream in declared.streams:
-        await _apply_stream(bus, "stream", stream_config(stream), names)
+        await _apply_stream(bus, stream_config(stream), missing=names.get(("stream", stream.name)))
     for bucket in declared.buckets:
-        await _apply_stream(bus, "bucket", bucket_config(bucket), names)
+        await _apply_stream(bus, bucket_config(bucket), missing=names.get(("bucket", bucket.name)))
     for consumer in declared.consumers:
         if ("consumer", _consumer_name(consumer)) in names:
             await bus.api(
@@ -171,6 +176,33 @@ async def check(bus: Bus, declared: Topology) -> None:
         raise DriftError([str(each) for each in differences])
 
 
+async def keep_volatile(bus: Bus, declared: Topology) -> None:
+    """Make the streams and buckets in memory again after every restart of the broker, for ever.
+
+    They hold nothing that must survive, but whoever publishes there waits for them.
+    """
+    volatile = Topology(
+        streams=tuple(each for each in declared.streams if each.storage == "memory"),
+        consumers=(),
+        buckets=tuple(each for each in declared.buckets if each.storage == "memory"),
+    )
+    reconnected = anyio.Event()
+
+    async def note() -> None:
+        reconnected.set()
+
+    with bus.reconnecting(note):
+        while True:
+            await reconnected.wait()
+            reconnected = anyio.Event()
+            try:
+                await apply(bus, volatile)
+            except BusError as starting:
+                log.info("the broker is not ready yet: %s", starting)
+                await anyio.sleep(RETRY_S)
+                reconnected.set()
+
+
 async def _check_server(bus: Bus) -> None:
     try:
         await bus.api("INFO")
@@ -183,8 +215,7 @@ async def _check_server(bus: Bus) -> None:
         raise OldServerError(version)
 
 
-async def _compare_stream(bus: Bus, kind: str, declared: Config) -> list[Difference]:
-    name = declared["name"].removeprefix("KV_") if kind == "bucket" else declared["name"]
+async def _compare_stream(bus: Bus, kind: str, name: str, declared: Config) -> list[Difference]:
     try:
         found = (await bus.api(f"STREAM.INFO.{declared['name']}"))["config"]
     except ApiError as error:
@@ -216,11 +247,8 @@ def _compare(kind: str, name: str, declared: Config, found: Config) -> list[Diff
     ]
 
 
-async def _apply_stream(
-    bus: Bus, kind: str, config: Config, names: dict[tuple[str, str], bool]
-) -> None:
-    name = config["name"].removeprefix("KV_") if kind == "bucket" else config["name"]
-    missing = names.get((kind, name))
+async def _apply_stream(bus: Bus, config: Config, *, missing: bool | None) -> None:
+    """Create what is missing, update what differs; ``None`` is neither."""
     if missing is None:
         return
     verb = "CREATE" if missing else "UPDATE"

@@ -31,7 +31,7 @@ class Watched(Generic[T]):
         # Not resumed but read anew: a bucket that was made again counts from one again.
         self._feed = Feed(
             bus=bus,
-            stream=f"KV_{bucket}",
+            stream=build.bucket_stream(bucket),
             subject=build.entries(bucket),
             start="newest",
             resume=False,

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from nats.aio.msg import Msg
 
-from actors.runtime.answering import Answering, Decode, Receive, nak
+from actors.runtime.answering import Answering, Away, Decode, Receive, nak
 from actors.runtime.bus import Bus
 from actors.runtime.errors import ApiError, BusError, DriftError
 from schemas.base import Module
@@ -54,12 +54,13 @@ class Worker:
         receive: Receive,
         concurrency: int,
         dice: random.Random,
+        away: Away = (),
     ) -> None:
         self._bus = bus
         self._consumer = consumer
         self._concurrency = concurrency
         self._answering = Answering(
-            bus=bus, module=module, decoder=decoder, receive=receive, dice=dice
+            bus=bus, module=module, decoder=decoder, receive=receive, dice=dice, away=away
         )
         self._asked = 0
         self._heard_at = 0.0

@@ -176,6 +176,17 @@ def reset(
 
 
 @app.command()
+def prepare() -> None:
+    """Make tables, streams, tokens and the provider catalog what they must be; harmless to repeat.
+
+    ``effectmesh up`` does it by itself. For processes that are started one by one.
+    """
+    from effectmesh.cli import local
+
+    local.prepare()
+
+
+@app.command()
 def agent(
     comfyui: Annotated[str, typer.Option(help="The ComfyUI host, http://host:8188.")],
     slots: Annotated[int, typer.Option(min=1, max=16, help="Renders at once.")] = 1,

@@ -72,6 +72,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 
 
 def _explain(error: BaseException) -> NoReturn:
+    import asyncpg
     import httpx
 
     from actors.runtime.errors import BusError
@@ -88,6 +89,8 @@ def _explain(error: BaseException) -> NoReturn:
         fail(f"the gateway does not answer: {error}", hint="start it: effectmesh up")
     if isinstance(error, KeyboardInterrupt):
         raise SystemExit(INTERRUPTED)
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | ConnectionError):
+        fail(f"the database does not answer: {error}", hint="effectmesh doctor")
     known = (EmbeddedError, BusError, NoClipError, AlreadyUpError, NotReadyError, PortInUseError)
     if isinstance(error, known):
         fail(str(error))

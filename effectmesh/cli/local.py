@@ -12,11 +12,12 @@ from functools import partial
 from typing import Final
 
 import anyio
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from effectmesh import state
 from effectmesh.cli.console import FAILED, console, errors, fail, print_json, run, settings
+from effectmesh.embedded.folders import own_folder
 from effectmesh.reading import reading
 from effectmesh.settings import Settings
 from effectmesh.story import steps_table
@@ -124,7 +125,9 @@ def jobs(limit: int, *, as_json: bool) -> None:
                 "no jobs yet; order one: effectmesh submit CLIP --effect color_correction"
             )
             return
-        table = Table("job", "effect", "state", "ordered", "charged", "reason", box=None)
+        table = Table(Column("job", no_wrap=True), "effect", "state", "ordered", box=None)
+        table.add_column("charged", justify="right")
+        table.add_column("reason")
         for each in found:
             ordered = each.created_at.strftime("%Y-%m-%d %H:%M:%S")
             charged = tokens(each.charged_microtokens)
@@ -160,8 +163,8 @@ def providers(*, as_json: bool) -> None:
         if as_json:
             print_json(found)
             return
-        names = ("provider", "status", "effects", "looks", "gpu", "revision")
-        table = Table(*names, box=None)
+        names = ("status", "effects", "looks", "gpu", "revision")
+        table = Table(Column("provider", no_wrap=True), *names, box=None)
         for each in found:
             effects = ", ".join(each.capabilities)
             looks = ", ".join(each.supported_effect_types)
@@ -257,6 +260,27 @@ def create_token(name: str, tenant: str, user: str, role: str) -> None:
     chosen.home.mkdir(parents=True, exist_ok=True)
     made = state.add_token(chosen, name=name, tenant=TenantId(tenant), user=UserId(user), role=role)
     console.print(made, soft_wrap=True)
+
+
+def prepare() -> None:
+    """Prepare a database and a broker of the user's own."""
+    from effectmesh.prepare import prepare as make_ready
+
+    chosen = settings()
+    if not chosen.nats_url or not chosen.postgres_url:
+        fail(
+            "there is nothing to prepare: no EFFECTMESH_NATS_URL and EFFECTMESH_POSTGRES_URL",
+            hint="effectmesh up prepares its own servers",
+        )
+
+    async def make() -> None:
+        state.tokens(chosen)
+        state.routing_key(chosen)
+        await make_ready(chosen)
+        console.print(f"prepared; tokens are in {state.tokens_file(chosen)}", soft_wrap=True)
+
+    own_folder(chosen.home)
+    run(make)
 
 
 def process(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -20,7 +20,6 @@ from effectmesh.cli.console import (
     settings,
 )
 from effectmesh.client import Client, open_client
-from effectmesh.state import Running
 
 COMPLETE: Final = "COMPLETE"
 
@@ -29,10 +28,10 @@ def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> 
     """Upload a clip and order an effect."""
     if not clip.is_file():
         fail(f"there is no file {clip}", hint="give the path of a video", status=USAGE)
-    now = _running()
+    target = _target()
 
     async def send() -> int:
-        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+        async with open_client(target.url, target.user) as client:
             await check_effect(client, order["effect_type"])
             video_id = await upload(client, clip, quiet=as_json)
             ordered = await client.post("/v1/jobs", {**order, "video_id": video_id})
@@ -55,10 +54,10 @@ def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> 
 
 def watch(job_id: str) -> None:
     """Follow a job."""
-    now = _running()
+    target = _target()
 
     async def look() -> int:
-        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+        async with open_client(target.url, target.user) as client:
             return 0 if await follow(client, job_id, quiet=False) == COMPLETE else FAILED
 
     raise SystemExit(_leaving(look))
@@ -66,10 +65,10 @@ def watch(job_id: str) -> None:
 
 def decide(job_id: str, *, approve: bool, reason: str, as_json: bool) -> None:
     """Approve or reject a result."""
-    now = _running()
+    target = _target()
 
     async def send() -> None:
-        async with open_client(now.gateway_url, state.tokens(settings()).admin) as client:
+        async with open_client(target.url, target.admin) as client:
             verb = "approve" if approve else "reject"
             body = {} if approve else {"reason": reason}
             answer = await client.post(f"/v1/jobs/{job_id}/{verb}", body)
@@ -83,10 +82,10 @@ def decide(job_id: str, *, approve: bool, reason: str, as_json: bool) -> None:
 
 def cancel(job_id: str, *, reason: str, as_json: bool) -> None:
     """Stop a job."""
-    now = _running()
+    target = _target()
 
     async def send() -> None:
-        async with open_client(now.gateway_url, state.tokens(settings()).user) as client:
+        async with open_client(target.url, target.user) as client:
             answer = await client.post(f"/v1/jobs/{job_id}/cancel", {"reason": reason})
         if as_json:
             print_json(answer)
@@ -148,11 +147,28 @@ def _draw(bars: Progress, tasks: dict[str, Any], line: dict[str, Any]) -> None:
     bars.update(tasks[key], completed=line.get("percent") or 0.0)
 
 
-def _running() -> Running:
-    now = state.running(settings())
-    if now is None:
-        fail("effectmesh is not running", hint="effectmesh up, in another terminal")
-    return now
+class Target(NamedTuple):
+    """Which gateway, and as whom."""
+
+    url: str
+    user: str
+    admin: str
+
+
+def _target() -> Target:
+    """Return the stack of this home, or the gateway the settings name."""
+    chosen = settings()
+    now = state.running(chosen)
+    url = now.gateway_url if now else chosen.gateway_url
+    if not url:
+        fail(
+            "effectmesh is not running",
+            hint="effectmesh up, in another terminal; or name one in EFFECTMESH_GATEWAY_URL",
+        )
+    if chosen.token:
+        return Target(url, chosen.token, chosen.token)
+    local = state.tokens(chosen)
+    return Target(url, local.user, local.admin)
 
 
 def _leaving(main: Any) -> int:

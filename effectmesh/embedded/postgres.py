@@ -88,6 +88,11 @@ class EmbeddedPostgres:
         """Of the running server."""
         return self._child.pid if self._child else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether the server is there."""
+        return self._child is not None and self._child.running
+
     def start(self) -> str:
         """Start the server and return the URL of the database once it accepts connections.
 

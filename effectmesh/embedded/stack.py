@@ -66,6 +66,9 @@ class _Server(Protocol):
     @property
     def pid(self) -> int: ...
 
+    @property
+    def running(self) -> bool: ...
+
     def start(self) -> str: ...
 
     def stop(self) -> None: ...
@@ -107,6 +110,18 @@ class Servers:
                 self.stop()
                 raise
         return Endpoints(**{f"{name}_url": url or "" for name, url in urls.items()})
+
+    def revive(self) -> Sequence[str]:
+        """Start again what died, at the same address; return the names.
+
+        Raises:
+            EmbeddedError: a server does not come back.
+        """
+        dead = [name for name, server in self._servers.items() if not server.running]
+        for name in dead:
+            self._servers[name].stop()
+            self._servers[name].start()
+        return dead
 
     def stop(self) -> None:
         """Stop what was started and wait for it. Does nothing the second time."""

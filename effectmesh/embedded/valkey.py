@@ -44,6 +44,11 @@ class EmbeddedValkey:
         """Of the running server."""
         return self._child.pid if self._child else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether the server is there."""
+        return self._child is not None and self._child.running
+
     def start(self) -> str:
         """Start the server and return its URL once it answers.
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -47,7 +48,7 @@ from actors.runtime.worker import Worker
 from actors.video_intake.actor import VideoIntake
 from actors.video_intake.postgres import PostgresUploads
 from economics.pricing import PRICES
-from effectmesh.database import pooled
+from effectmesh.database import AWAY, pooled
 from effectmesh.policy_shell import PolicyShell
 from effectmesh.prepare import topology_for
 from effectmesh.settings import Settings
@@ -115,8 +116,13 @@ async def _run(
         await routing.ready()
         await registry.ready()
         background.start_soon(supervised, "policy", policy.run)
+        background.start_soon(
+            supervised, "volatile streams", partial(provision.keep_volatile, bus, declared)
+        )
         background.start_soon(run_workers, [_indexer(bus, pool, declared, dice)], stopping)
-        await run_hosted(bus=bus, hosted=hosted, declared=declared, dice=dice, stopping=stopping)
+        await run_hosted(
+            bus=bus, hosted=hosted, declared=declared, dice=dice, stopping=stopping, away=AWAY
+        )
         background.cancel_scope.cancel()
 
 
@@ -231,6 +237,7 @@ def _indexer(bus: Bus, pool: asyncpg.Pool, declared: Topology, dice: random.Rand
         receive=receive,
         concurrency=INDEX_CONCURRENCY,
         dice=dice,
+        away=AWAY,
     )
 
 

@@ -18,6 +18,8 @@ from tests.e2e.platform import Platform, wait_for
         ("TESTING", "actors"),
         ("TESTING", "agent-1"),
         ("AWAITING_APPROVAL", "actors"),
+        ("TESTING", "nats"),
+        ("TESTING", "postgres"),
     ],
 )
 def test_a_kill_in_the_middle_ends_in_one_effect_and_one_charge(

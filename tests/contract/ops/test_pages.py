@@ -58,7 +58,7 @@ def test_streams_consumers_and_buckets_on_a_page_exist(page: Path) -> None:
     """They are typed as they stand there."""
     text = page.read_text(encoding="utf-8")
     declared = topology([("standard", "fx-warm-grade-v1")])
-    streams = {each.name for each in STREAMS} | {"SEQ"}
+    streams = {each.name for each in STREAMS} | {"STREAM"}  # a placeholder
 
     assert set(STREAM_COMMAND.findall(text)) <= streams
     assert set(BUCKET.findall(text)) <= {each.name for each in BUCKETS}

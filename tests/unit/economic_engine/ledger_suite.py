@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from actors.economic_engine.core import Refusal, Standing
 from actors.economic_engine.errors import HoldNotFoundError
-from actors.economic_engine.ports import Ledger, Refusal, Standing
+from actors.economic_engine.ports import Ledger
 from economics import ledger as rules
 from economics.errors import LedgerConflictError
 from economics.ledger import Kind, Transfer

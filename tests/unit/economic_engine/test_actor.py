@@ -10,9 +10,9 @@ from msgspec import structs
 
 from actors.economic_engine.actor import EconomicEngine
 from actors.economic_engine.answers import EconomicAnswers
+from actors.economic_engine.core import Standing
 from actors.economic_engine.errors import LedgerUnavailableError
 from actors.economic_engine.memory import MemoryLedger
-from actors.economic_engine.ports import Standing
 from actors.economic_engine.tracker import Tracker
 from actors.runtime.contract import FrozenClock, GiveUp, Said, TryLater
 from economics.pricing import PRICES

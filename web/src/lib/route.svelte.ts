@@ -30,8 +30,17 @@ export function go(path: string, { replace = false } = {}): void {
   place.update();
 }
 
+/** A part of an address as it was meant; one that was cut in the middle of a letter stays as it is. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function read(): Route {
   const [path = '', query = ''] = location.hash.slice(1).split('?');
   const [view = '', id = ''] = path.split('/').filter(Boolean);
-  return { view, id: decodeURIComponent(id), query: new URLSearchParams(query) };
+  return { view, id: decoded(id), query: new URLSearchParams(query) };
 }

@@ -1,11 +1,17 @@
 // The token: taken from the address or typed once, kept for this tab only.
 
 import { Api, Refused, refusedOf, type Who } from './api';
-import { go } from './route.svelte';
+import { decoded, go } from './route.svelte';
 
 const KEY = 'effectmesh.token';
 const UPLOADS = 'effectmesh.upload.';
 const FRAGMENT = /^#token=(.+)$/;
+
+const UNKNOWN = new Refused({
+  status: 401,
+  detail: 'this token is not known here',
+  hint: 'copy it whole; one that was made while the gateway ran is known after its next start',
+});
 
 class Session {
   api = $state.raw(new Api());
@@ -31,7 +37,8 @@ class Session {
       sessionStorage.setItem(KEY, token);
       return true;
     } catch (error) {
-      this.problem = refusedOf(error);
+      const problem = refusedOf(error);
+      this.problem = problem.status === 401 ? UNKNOWN : problem;
       return false;
     } finally {
       this.checking = false;
@@ -44,6 +51,7 @@ class Session {
     }
     this.who = null;
     this.api = new Api();
+    this.problem = null;
     go('/');
   }
 
@@ -52,13 +60,14 @@ class Session {
     sessionStorage.removeItem(KEY);
     this.who = null;
     this.api = new Api();
+    this.problem = UNKNOWN;
   }
 
   #takeFragment(): boolean {
     const found = FRAGMENT.exec(location.hash)?.[1];
     if (!found) return false;
     go('/', { replace: true });
-    void this.signIn(decodeURIComponent(found));
+    void this.signIn(decoded(found));
     return true;
   }
 }

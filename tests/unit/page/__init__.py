@@ -1,0 +1,1 @@
+"""The page: how it is built, and what its sources promise."""
