@@ -29,6 +29,10 @@ from tests.integration.runtime.world import SOON_S
 QUESTION = FindJob(tenant_id=TenantId("tnt_1"), job_id=JobId("job_1"))
 
 
+class StoreAway(Exception):
+    """What a store raises while it does not answer."""
+
+
 class _Jobs:
     """Answers, or raises what it is given."""
 
@@ -60,7 +64,7 @@ async def serving(bus: Bus, *answerers: Answerer) -> AsyncIterator[None]:
 
 async def _serve(bus: Bus, answerer: Answerer) -> None:
     questions = {FindJob: answerer, ListJobs: answerer}
-    await serve_answers(bus=bus, module=Module.ORCHESTRATOR, answerers=questions)
+    await serve_answers(bus=bus, module=Module.ORCHESTRATOR, answerers=questions, away=(StoreAway,))
 
 
 async def _ready(bus: Bus) -> None:
@@ -94,6 +98,15 @@ async def test_not_now_says_when(bus: Bus) -> None:
             await bus.ask(QUESTION, JobFound)
 
     assert refused.value.retry_after == 2.5
+
+
+async def test_an_absent_store_is_not_now(bus: Bus) -> None:
+    """Its restart takes a moment; whoever asked may ask again."""
+    async with serving(bus, _Jobs(StoreAway("connection refused"))):
+        with pytest.raises(AskError, match="connection refused") as refused:
+            await bus.ask(QUESTION, JobFound)
+
+    assert refused.value.retry_after
 
 
 @pytest.mark.parametrize(

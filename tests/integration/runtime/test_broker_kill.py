@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -166,18 +168,26 @@ async def test_a_pull_that_was_lost_with_the_connection_is_made_again_at_once(
     """A fleet that waits for answers that will never come would stand still for seconds."""
     await apply(shaky, RENDERS, streams=[CMD])
     begun: Seen[str] = Seen()
+    pulls: Seen[None] = Seen()
 
     async def render(heard: VideoIngested) -> Sequence[Any]:
         begun.add(heard.event_id)
         return []
 
-    async with working(puller(shaky, [RENDERS], render, slots=2)):
-        await shaky.publish("cmd.exec.standard.fx-a", msgspec.json.encode(fact(1)), {})
-        await begun.until(1)
+    def serving() -> Sequence[Any]:
+        pulls.add(None)
+        return [RENDERS]
+
+    host = puller(shaky, [], render, slots=1)
+    host._consumers = serving
+    async with working(host):
+        await pulls.until(1)
+        os.kill(mortal.pid, signal.SIGSTOP)
+        await pulls.until(len(pulls.items) + 2)
         await restart(mortal)
-        await shaky.publish("cmd.exec.standard.fx-a", msgspec.json.encode(fact(2)), {})
+        await shaky.publish("cmd.exec.standard.fx-a", msgspec.json.encode(fact(1)), {})
         with anyio.fail_after(worker_module.PULL_HEARTBEAT_S - 1):
-            await begun.until(2)
+            await begun.until(1)
 
 
 async def _ignored_pulls_are_over(bus: Bus) -> None:

@@ -134,7 +134,7 @@ async def test_after_the_barrier_the_server_knows_every_subscription(
 ) -> None:
     """A process that says it is ready must answer, or its first questions fail."""
     async with connected(broker_url, name="asker") as asker:
-        for n in range(50):
+        for n in range(400):
             seen: Seen[Msg] = Seen()
 
             async def take(message: Msg, seen: Seen[Msg] = seen) -> None:

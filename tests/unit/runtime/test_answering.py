@@ -44,6 +44,10 @@ CONSUMER = Consumer(
 ANSWER = video_ingested("evt_answer")
 
 
+class StoreAway(Exception):
+    """What the actor's store raises while it does not answer."""
+
+
 class _Bus:
     """Keeps what is said, and answers to messages, in the order they happen."""
 
@@ -86,6 +90,7 @@ class _World:
             decoder=msgspec.json.Decoder(Wake),
             receive=receive,
             dice=random.Random(1),
+            away=(StoreAway,),
         )
 
     async def deliver(
@@ -259,6 +264,16 @@ async def test_an_absent_broker_is_nobody_s_failure(error: Exception) -> None:
 
     world.bus.refusal = None
     assert await world.deliver(delivered=9) == ACK
+
+
+async def test_an_absent_store_is_nobody_s_failure_either() -> None:
+    """A database that restarts must not make dead letters of everything that was under way."""
+    world = _World(raising(StoreAway("connection refused")))
+    for n in range(CONSUMER.max_deliver * 2):
+        assert delay_of(await world.deliver(delivered=n + 1)) == answering.AWAY_S
+
+    assert world.bus.letters == []
+    assert world.answering.failed == 0
 
 
 async def test_a_message_is_kept_when_its_dead_letter_cannot_be_stored() -> None:
