@@ -236,5 +236,8 @@ def _result(story: Story) -> Table:
 def _table(*columns: str, right: Sequence[int] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number in right else "left", no_wrap=False)
+        if number in right:
+            table.add_column(name, justify="right")
+        else:
+            table.add_column(name, overflow="fold")
     return table

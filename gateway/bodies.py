@@ -60,6 +60,15 @@ class TopUpBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     topup_id: Name
 
 
+class CallerView(Struct, frozen=True, kw_only=True):
+    """Whom a token belongs to; tenant ``*`` is the platform operator's."""
+
+    name: str
+    tenant_id: TenantId
+    user_id: UserId
+    role: str
+
+
 class UploadView(Struct, frozen=True, kw_only=True):
     """A video that can be worked on."""
 

@@ -32,8 +32,14 @@ def page_router(static: Path) -> Router:
     """Return the handlers of the page: one for each file that is there now, none for any other."""
     if not (static / INDEX).is_file():
         return Router(path="/", route_handlers=[_without_page], include_in_schema=False)
-    handlers = [_handler(static, path) for path in sorted(static.rglob("*")) if path.is_file()]
+    handlers = [_handler(static, path) for path in _files(static)]
     return Router(path="/", route_handlers=handlers, include_in_schema=False)
+
+
+def _files(static: Path) -> list[Path]:
+    """Return what the build made; a dot file is the builder's own."""
+    found = (path for path in static.rglob("*") if path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 @get("/", media_type="text/html")

@@ -137,6 +137,14 @@ async def list_providers(caller: SignedIn, bus: TheBus) -> bodies.ProvidersView:
     return bodies.ProvidersView(providers=shown)
 
 
+@get("/me", responses=PROBLEMS)
+async def show_caller(caller: SignedIn) -> bodies.CallerView:
+    """Say whom the token belongs to."""
+    return bodies.CallerView(
+        name=caller.name, tenant_id=caller.tenant_id, user_id=caller.user_id, role=caller.role
+    )
+
+
 @get("/wallet", responses=PROBLEMS)
 async def show_wallet(caller: SignedIn, bus: TheBus, tenant: FromQuery[str] = "") -> Wallet:
     """Show the caller's wallet; the operator says whose."""
@@ -176,6 +184,7 @@ HANDLERS = (
     input_video,
     list_effects,
     list_providers,
+    show_caller,
     show_wallet,
     list_notifications,
 )

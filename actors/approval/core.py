@@ -97,7 +97,7 @@ def ended(job_id: JobId, ending: JobEnding) -> Notice | None:
 
 def link_to(job_id: JobId) -> str:
     """Return the path of a job's page."""
-    return f"/jobs/{job_id}"
+    return f"/#/jobs/{job_id}"
 
 
 def _readable(effect_type: str) -> str:

@@ -60,7 +60,8 @@ class Gallery:
         if item is None:
             return []
         header = follow(heard, EffectPublished, at=item.published_at)
-        return [EffectPublished(**header, payload=core.published(heard, item))]
+        said = core.published(heard, item, public_url=self._public_url)
+        return [EffectPublished(**header, payload=said)]
 
     async def _publish(self, heard: AdminApproved) -> GalleryItem | None:
         source = heard.payload.selection.output_video_uri

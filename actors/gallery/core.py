@@ -32,8 +32,13 @@ def video_uri_of(effect_id: str, revision_id: str) -> str:
 
 
 def gallery_url_of(public_url: str, effect_id: str) -> str:
-    """Return the public address of an effect."""
-    return f"{public_url.rstrip('/')}/v1/gallery/{effect_id}"
+    """Return the address of an effect's page."""
+    return f"{public_url.rstrip('/')}/#/gallery/{effect_id}"
+
+
+def video_url_of(public_url: str, effect_id: str) -> str:
+    """Return the address of an effect's video."""
+    return f"{public_url.rstrip('/')}/v1/gallery/{effect_id}/video"
 
 
 def draft(heard: AdminApproved, *, content_hash: str, public_url: str) -> GalleryItem:
@@ -56,14 +61,14 @@ def draft(heard: AdminApproved, *, content_hash: str, public_url: str) -> Galler
     )
 
 
-def published(heard: AdminApproved, item: GalleryItem) -> Published:
+def published(heard: AdminApproved, item: GalleryItem, *, public_url: str) -> Published:
     """Return what everybody is told about a revision."""
     return Published(
         effect_id=item.effect_id,
         revision_id=item.revision_id,
         gallery_url=item.gallery_url,
         # the address that a CDN fetches from, and that answers itself where there is none
-        cdn_urls=(f"{item.gallery_url}/video",),
+        cdn_urls=(video_url_of(public_url, item.effect_id),),
         user_id=heard.payload.selection.user_id,
         output_uri=item.video_uri,
         revision=item.revision,

@@ -180,10 +180,9 @@ async def test_a_pull_that_was_lost_with_the_connection_is_made_again_at_once(
 
     host = puller(shaky, [], render, slots=1)
     host._consumers = serving
+    os.kill(mortal.pid, signal.SIGSTOP)
     async with working(host):
         await pulls.until(1)
-        os.kill(mortal.pid, signal.SIGSTOP)
-        await pulls.until(len(pulls.items) + 2)
         await restart(mortal)
         await shaky.publish("cmd.exec.standard.fx-a", msgspec.json.encode(fact(1)), {})
         with anyio.fail_after(worker_module.PULL_HEARTBEAT_S - 1):

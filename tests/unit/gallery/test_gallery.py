@@ -76,7 +76,7 @@ async def test_an_approval_publishes_the_bytes_that_were_approved(house: House) 
         assert path.read_bytes() == CONTENT
     effect_id = effect_id_of(JOB)
     assert said.payload.output_uri == f"s3://gallery/{effect_id}/rev_{HASH[:24]}.mp4"
-    assert said.payload.gallery_url == f"https://example.test/v1/gallery/{effect_id}"
+    assert said.payload.gallery_url == f"https://example.test/#/gallery/{effect_id}"
     assert said.payload.cdn_urls == (f"https://example.test/v1/gallery/{effect_id}/video",)
     assert (said.payload.user_id, said.payload.revision) == (USER, 1)
 

@@ -1,14 +1,11 @@
 // The gateway's HTTP API. Every refusal becomes one kind of error that a view can show.
 
-import type { Problem, ProvidersView, Wallet } from './types';
+import type { CallerView, Problem } from './types';
 
 const ANSWER_WITHIN_MS = 30_000;
 const CLIP_WITHIN_MS = 300_000;
 const TRIES = 3;
 const WAIT_MS = 600;
-
-/** A tenant nobody has; only the platform's operator is answered about it. */
-const NOBODY = 'tnt_nobody';
 
 /** What went wrong, in the gateway's own words where it had any. */
 export class Refused extends Error {
@@ -73,13 +70,11 @@ export class Api {
     return URL.createObjectURL(await answer.blob());
   }
 
-  /** Say who we are. There is no address that says so: costs are shown to admins alone. */
+  /** Say who we are. */
   async whoami(): Promise<Who> {
-    const { providers } = await this.get<ProvidersView>('/v1/providers');
-    const isAdmin = providers.some((one) => one.cost_model !== null);
-    const wallet = await this.get<Wallet>(`/v1/wallet${isAdmin ? `?tenant=${NOBODY}` : ''}`);
-    const isOperator = isAdmin && wallet.tenant_id === NOBODY;
-    return { isAdmin, isOperator, tenant: isOperator ? '*' : wallet.tenant_id };
+    const me = await this.get<CallerView>('/v1/me');
+    const isAdmin = me.role === 'admin';
+    return { isAdmin, isOperator: isAdmin && me.tenant_id === '*', tenant: me.tenant_id };
   }
 
   async send(path: string, init: RequestInit, within = ANSWER_WITHIN_MS): Promise<Response> {

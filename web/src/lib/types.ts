@@ -57,14 +57,11 @@ export interface EffectsView {
   effects: EffectView[];
 }
 
-export interface ProviderView {
-  provider_id: string;
-  display_name: string;
-  cost_model: unknown;
-}
-
-export interface ProvidersView {
-  providers: ProviderView[];
+export interface CallerView {
+  name: string;
+  tenant_id: string;
+  user_id: string;
+  role: string;
 }
 
 export interface OrderBody {
