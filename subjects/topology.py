@@ -148,7 +148,7 @@ STREAMS: Final = (
         name=PROGRESS,
         subjects=("prog.*.*",),
         description="live progress, for resuming a watch",
-        storage="memory",
+        persist_async=True,  # not in memory: a broker that restarts forgets such a stream whole
         max_age_s=2 * HOUR,
         max_bytes=128 * MIB,
         max_msgs_per_subject=256,
@@ -173,7 +173,7 @@ STREAMS: Final = (
 BUCKETS: Final = (
     Bucket(name=ROUTING, description="the routing manifest and overrides", history=64),
     Bucket(name=REGISTRY, description="provider records, for agents and routing", history=16),
-    Bucket(name=PRESENCE, description="agents that are alive", ttl_s=30, storage="memory"),
+    Bucket(name=PRESENCE, description="agents that are alive", ttl_s=30),
     Bucket(name=CONTROL, description="concurrency limits and drains", history=4),
 )
 

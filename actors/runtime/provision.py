@@ -6,11 +6,9 @@ go on. Only fields we declare are compared: what the server adds by itself is it
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-import anyio
 from msgspec import Struct
 
 from actors.runtime.bus import Bus
@@ -18,9 +16,6 @@ from actors.runtime.errors import ApiError, AskError, BusError, DriftError
 from subjects import build
 from subjects.topology import Bucket, Consumer, Stream, Topology
 
-log = logging.getLogger("effectmesh.provision")
-
-RETRY_S: Final = 0.25
 NANO: Final = 1_000_000_000
 STREAM_NOT_FOUND: Final = 10059
 CONSUMER_NOT_FOUND: Final = 10014
@@ -174,33 +169,6 @@ async def check(bus: Bus, declared: Topology) -> None:
     """
     if differences := await plan(bus, declared):
         raise DriftError([str(each) for each in differences])
-
-
-async def keep_volatile(bus: Bus, declared: Topology) -> None:
-    """Make the streams and buckets in memory again after every restart of the broker, for ever.
-
-    They hold nothing that must survive, but whoever publishes there waits for them.
-    """
-    volatile = Topology(
-        streams=tuple(each for each in declared.streams if each.storage == "memory"),
-        consumers=(),
-        buckets=tuple(each for each in declared.buckets if each.storage == "memory"),
-    )
-    reconnected = anyio.Event()
-
-    async def note() -> None:
-        reconnected.set()
-
-    with bus.reconnecting(note):
-        while True:
-            await reconnected.wait()
-            reconnected = anyio.Event()
-            try:
-                await apply(bus, volatile)
-            except BusError as starting:
-                log.info("the broker is not ready yet: %s", starting)
-                await anyio.sleep(RETRY_S)
-                reconnected.set()
 
 
 async def _check_server(bus: Bus) -> None:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -116,9 +115,6 @@ async def _run(
         await routing.ready()
         await registry.ready()
         background.start_soon(supervised, "policy", policy.run)
-        background.start_soon(
-            supervised, "volatile streams", partial(provision.keep_volatile, bus, declared)
-        )
         background.start_soon(run_workers, [_indexer(bus, pool, declared, dice)], stopping)
         await run_hosted(
             bus=bus, hosted=hosted, declared=declared, dice=dice, stopping=stopping, away=AWAY
