@@ -13,7 +13,7 @@ from actors.runtime import provision
 from actors.runtime.bus import Bus, connected
 from actors.runtime.provision import Difference
 from effectmesh import state
-from effectmesh.cli.console import FAILED, console, print_json, run, settings
+from effectmesh.cli.console import FAILED, console, print_json, run_reading, settings
 from effectmesh.prepare import topology_for
 from effectmesh.servers import servers_of
 from subjects.topology import Topology
@@ -26,7 +26,7 @@ def plan(*, as_json: bool) -> None:
         async with _broker() as bus:
             _show(await provision.plan(bus, _declared()), as_json=as_json, done=False)
 
-    run(look)
+    run_reading(look)
 
 
 def apply(*, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def apply(*, as_json: bool) -> None:
         async with _broker() as bus:
             _show(await provision.apply(bus, _declared()), as_json=as_json, done=True)
 
-    run(change)
+    run_reading(change)
 
 
 def check(*, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def check(*, as_json: bool) -> None:
         _show(found, as_json=as_json, done=False)
         return FAILED if found else 0
 
-    raise SystemExit(run(look))
+    raise SystemExit(run_reading(look))
 
 
 def write(folder: Path) -> None:

@@ -52,6 +52,12 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
         return anyio.run(main, backend_options={"use_uvloop": True})
 
 
+def run_reading(main: Callable[[], Awaitable[T]]) -> T:
+    """Run a command that may have to start servers first, and show that something happens."""
+    with _explained(), errors.status("reading ..."):
+        return anyio.run(main, backend_options={"use_uvloop": True})
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:

@@ -16,7 +16,16 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from effectmesh import state
-from effectmesh.cli.console import FAILED, console, errors, fail, print_json, run, settings
+from effectmesh.cli.console import (
+    FAILED,
+    console,
+    errors,
+    fail,
+    print_json,
+    run,
+    run_reading,
+    settings,
+)
 from effectmesh.embedded.folders import own_folder
 from effectmesh.reading import reading
 from effectmesh.settings import Settings
@@ -108,7 +117,7 @@ def _job_status(job_id: str, *, as_json: bool) -> None:
         if job.published:
             console.print(f"  {job.published.gallery_url}", soft_wrap=True)
 
-    run(look)
+    run_reading(look)
 
 
 def jobs(limit: int, *, as_json: bool) -> None:
@@ -135,7 +144,7 @@ def jobs(limit: int, *, as_json: bool) -> None:
             table.add_row(each.job_id, each.effect_type, each.state, ordered, charged, reason)
         console.print(table)
 
-    run(look)
+    run_reading(look)
 
 
 def trace(job_id: str, *, as_json: bool) -> None:
@@ -151,7 +160,7 @@ def trace(job_id: str, *, as_json: bool) -> None:
             return
         console.print(steps_table(events))
 
-    run(look)
+    run_reading(look)
 
 
 def providers(*, as_json: bool) -> None:
@@ -172,7 +181,7 @@ def providers(*, as_json: bool) -> None:
             table.add_row(each.provider_id, each.status, effects, looks, gpu, str(each.revision))
         console.print(table)
 
-    run(look)
+    run_reading(look)
 
 
 def verify(*, as_json: bool) -> None:
@@ -193,7 +202,7 @@ def verify(*, as_json: bool) -> None:
             console.print(f"{ok}: {counts}")
         return FAILED if verdict.problems else 0
 
-    raise SystemExit(run(look))
+    raise SystemExit(run_reading(look))
 
 
 def doctor(*, as_json: bool) -> None:

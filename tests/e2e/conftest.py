@@ -38,7 +38,12 @@ def platform(state_root: Path, broken_host: str) -> Iterator[Platform]:
     """Return a platform that is up, and stop it at the end."""
     home = state_root / "platform"
     home.mkdir(mode=0o711)
-    platform = Platform(home=home, settings={"EFFECTMESH_COMFYUI_URLS": broken_host})
+    settings = {
+        "EFFECTMESH_COMFYUI_URLS": broken_host,
+        "EFFECTMESH_MAX_DURATION_S": "3",
+        "EFFECTMESH_MAX_UPLOAD_MB": "2",
+    }
+    platform = Platform(home=home, settings=settings)
     platform.up()
     yield platform
     status = platform.down()

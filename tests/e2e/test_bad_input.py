@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
+from tests.e2e.footage import shorten, sound_only, without_size
 from tests.e2e.platform import Platform
 
 
@@ -20,31 +22,52 @@ def _problem(answer: httpx.Response) -> dict[str, object]:
     return problem
 
 
-def _bad_files(clip: Path) -> dict[str, bytes]:
-    whole = clip.read_bytes()
+class Bad(NamedTuple):
+    """A file nobody can work with, and the code that says why."""
+
+    body: bytes
+    code: str
+
+
+@pytest.fixture(scope="module")
+def bad_files(city_clip: Path, short_clip: Path, state_root: Path) -> dict[str, Bad]:
+    """Return what people upload by mistake."""
+    whole = short_clip.read_bytes()
+    long = shorten(city_clip, state_root / "long.mp4", frames=90).read_bytes()
+    sound = sound_only(state_root / "sound.mp4").read_bytes()
     return {
-        "empty": b"",
-        "text": b"this is no video, whatever its name says\n" * 200,
-        "truncated": whole[: len(whole) // 2],
-        "noise": bytes(range(256)) * 64,
+        "empty": Bad(b"", "EMPTY_UPLOAD"),
+        "text": Bad(b"this is no video, whatever its name says\n" * 200, "NOT_A_VIDEO"),
+        "noise": Bad(bytes(range(256)) * 64, "NOT_A_VIDEO"),
+        "truncated": Bad(whole[: len(whole) // 2], "TRUNCATED"),
+        "sound only": Bad(sound, "NO_PICTURE"),
+        "0 x 0": Bad(without_size(state_root / "nothing.avi").read_bytes(), "ZERO_SIZE"),
+        "too long": Bad(long, "TOO_LONG"),
+        "too large": Bad(bytes(2_000_001), "UPLOAD_TOO_LARGE"),
     }
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "noise"])
-def test_a_file_that_is_no_video_is_refused_and_not_kept(
-    platform: Platform, short_clip: Path, kind: str
+KINDS = ("empty", "text", "noise", "truncated", "sound only", "0 x 0", "too long", "too large")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_cannot_be_used_is_refused_and_not_kept(
+    platform: Platform, bad_files: dict[str, Bad], kind: str
 ) -> None:
-    """The answer says why; the media store is as it was."""
+    """The answer says why under a stable code; store and job list are as they were."""
+    bad = bad_files[kind]
     raw = platform.home / "media" / "intake" / "raw" / "tnt_demo"
     kept = set(raw.glob("*")) if raw.exists() else set()
     with platform.http() as http:
-        answer = http.post("/v1/uploads", content=_bad_files(short_clip)[kind])
-        jobs = http.get("/v1/jobs").json()["jobs"]
+        before = http.get("/v1/jobs").json()
+        answer = http.post("/v1/uploads", content=bad.body)
+        after = http.get("/v1/jobs").json()
 
     assert 400 <= answer.status_code < 500
-    _problem(answer)
+    assert _problem(answer)["code"] == bad.code
     assert (set(raw.glob("*")) if raw.exists() else set()) == kept
-    assert all(each["state"] for each in jobs)
+    assert [each["job_id"] for each in after["jobs"]] == [each["job_id"] for each in before["jobs"]]
+    assert not list((platform.home / "uploads").rglob("*.part"))
 
 
 def test_the_command_line_explains_a_refused_file(platform: Platform, tmp_path: Path) -> None:
