@@ -47,6 +47,7 @@ ASK_TIMEOUT_S: Final = 5.0
 API_TIMEOUT_S: Final = 5.0
 PENDING_BYTES: Final = 64 * 1024 * 1024
 """What is kept to be sent while the broker is away."""
+AUTHORIZATION: Final = "authorization"
 WRONG_LAST_SEQUENCE: Final = 10071
 ASK_ERROR: Final = "Ask-Error"
 ASK_RETRY_AFTER: Final = "Ask-Retry-After"
@@ -322,7 +323,10 @@ class Bus:
             waiter.future.set_result(answer)
 
     async def _error(self, error: Exception) -> None:
-        self.last_error = str(error) or type(error).__name__
+        told = str(error) or type(error).__name__
+        if AUTHORIZATION in self.last_error.lower() and not self.alive:
+            told = self.last_error  # the reset that follows a refused login explains nothing
+        self.last_error = told
         violation = _VIOLATION.search(self.last_error)
         if violation is None:
             return

@@ -14,7 +14,8 @@ from effectmesh.embedded.errors import NoBinaryError, WrongVersionError
 from effectmesh.embedded.nats import EmbeddedNats
 from tests.integration.embedded.parents import running
 
-_OLD_SERVER = """#!{python} -I
+_OLD_SERVER = """#!/bin/sh
+''''exec "{python}" -I "$0" "$@" # '''
 import json, pathlib, re, socket, sys
 config = pathlib.Path(sys.argv[2]).read_text()
 listener = socket.create_server(("127.0.0.1", 0))
