@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from rich import box
@@ -18,6 +18,9 @@ from effectmesh.telling import percent, size, step_of, tell, tokens
 from schemas.asks import Statement
 from schemas.jobs import Candidate, Job, RankedCandidate
 from schemas.routing import RoutingManifest
+
+WIDE: Final = 110
+"""Columns of a terminal that has room for everything."""
 
 
 class Story(Struct, frozen=True, kw_only=True):
@@ -37,7 +40,8 @@ def print_story(console: Console, story: Story) -> None:
     """Print it."""
     console.print()
     console.print(_heading(story))
-    console.print(Group(*(_section(title, body) for title, body in _sections(story))))
+    wide = console.width >= WIDE
+    console.print(Group(*(_section(title, body) for title, body in _sections(story, wide=wide))))
 
 
 def _heading(story: Story) -> Text:
@@ -51,8 +55,8 @@ def _heading(story: Story) -> Text:
     )
 
 
-def _sections(story: Story) -> Iterator[tuple[str, RenderableType]]:
-    yield "The steps", steps_table(story.events, unspoken(story))
+def _sections(story: Story, *, wide: bool) -> Iterator[tuple[str, RenderableType]]:
+    yield "The steps", steps_table(story.events, unspoken(story), wide=wide)
     if story.job.candidates:
         yield "The candidates", _candidates(story.job)
     yield "The money", _money(story)
@@ -112,8 +116,10 @@ def unspoken(story: Story) -> Sequence[Unspoken]:
     return found
 
 
-def steps_table(events: Sequence[Heard], unspoken: Sequence[Unspoken] = ()) -> Table:
-    """Return every event in order, with its step and its time since the first."""
+def steps_table(
+    events: Sequence[Heard], unspoken: Sequence[Unspoken] = (), *, wide: bool = True
+) -> Table:
+    """Return every event in order, with its step, its time since the first, and, if ``wide``, who."""
     rows = [
         (
             each.at,
@@ -127,16 +133,18 @@ def steps_table(events: Sequence[Heard], unspoken: Sequence[Unspoken] = ()) -> T
     for each in unspoken:
         before = sum(row[0] < each.at for row in rows)
         rows.insert(before, (each.at, str(each.step), each.what, each.module, each.detail))
-    table = _table("step", "at", "event", "module", "what happened", right=(0, 1))
+    names = ("step", "at", "event", *(("module",) if wide else ()), "what happened")
+    table = _table(*names, right=(0, 1), whole=range(2, len(names) - 1))
     for at, step, what, module, detail in rows:
         after = (at - events[0].at).total_seconds()
-        table.add_row(step, f"+{after:.2f} s", what, module, Text(detail, overflow="fold"))
+        who = (module,) if wide else ()
+        table.add_row(step, f"+{after:.2f} s", what, *who, Text(detail))
     return table
 
 
 def _candidates(job: Job) -> Table:
-    names = ("", "provider", "role", "fidelity", "artifacts", "style", "temporal", "composite")
-    table = _table(*names, "cost", "time", "outcome", right=range(3, 10))
+    names = ("", "provider", "fidel.", "artif.", "style", "tempo.", "score", "cost", "time", "end")
+    table = _table(*names, right=range(2, 9), whole=(1,))
     ranked = {each.task_id: each for each in (job.selection.ranking if job.selection else ())}
     chosen = sorted(
         job.candidates.values(),
@@ -162,12 +170,11 @@ def _candidate(candidate: Candidate, line: RankedCandidate | None) -> Sequence[s
     return [
         str(line.rank) if line else "",
         candidate.task.provider_id,
-        candidate.task.role,
         *("" if number is None else f"{number:.3f}" for number in numbers),
         f"{judged.composite_score:.3f}" if judged and vector else "",
         tokens(used.cost_microtokens) if used else "",
         f"{used.actual_duration_ms / 1000:.1f} s" if used else "",
-        (line.outcome if line else failed) + (f": {line.reason}" if line and line.reason else ""),
+        line.outcome if line and line.outcome != "failed" else failed,
     ]
 
 
@@ -179,12 +186,14 @@ def _money(story: Story) -> Table:
     table.add_row("held at the order", f"{tokens(job.price_microtokens)} tokens")
     table.add_row("charged", f"{tokens(charged)} tokens")
     table.add_row("spent on all candidates", f"{tokens(cost)} tokens")
-    table.add_row("margin", f"{percent(account.marginality if account else None)}")
+    table.add_row("margin", percent(account.marginality if account else None))
+    if job.selection:
+        table.add_row("why this one", Text(job.selection.comparison_summary, overflow="fold"))
     return table
 
 
 def _ledger(statement: Statement) -> Table:
-    table = _table("kind", "from", "to", "tokens", "memo", right=(3,))
+    table = _table("kind", "from", "to", "tokens", "memo", right=(3,), whole=(1, 2))
     for line in statement.lines:
         table.add_row(
             line.kind, line.debit, line.credit, tokens(line.amount_microtokens), line.memo
@@ -233,11 +242,12 @@ def _result(story: Story) -> Table:
     return table
 
 
-def _table(*columns: str, right: Sequence[int] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(*columns: str, right: Sequence[int] = (), whole: Sequence[int] = ()) -> Table:
+    """Return a table; columns in ``whole`` are never broken, numbers stand on the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, name in enumerate(columns):
         if number in right:
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         else:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", no_wrap=number in whole)
     return table

@@ -21,7 +21,16 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-console = Console(soft_wrap=False)
+PIPE_WIDTH: Final = 140
+"""Columns of a table that goes into a file or a pipe, unless COLUMNS says otherwise."""
+
+
+def _width() -> int | None:
+    """Return nothing where a terminal knows its own width."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+
+
+console = Console(soft_wrap=False, width=_width())
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

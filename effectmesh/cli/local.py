@@ -26,10 +26,10 @@ from effectmesh.cli.console import (
     run_reading,
     settings,
 )
-from effectmesh.embedded.folders import own_folder
+from effectmesh.embedded.folders import is_held, own_folder
 from effectmesh.reading import reading
 from effectmesh.settings import Settings
-from effectmesh.story import steps_table
+from effectmesh.story import WIDE, steps_table
 from effectmesh.telling import tokens
 from schemas.base import TenantId, UserId
 
@@ -134,14 +134,15 @@ def jobs(limit: int, *, as_json: bool) -> None:
                 "no jobs yet; order one: effectmesh submit CLIP --effect color_correction"
             )
             return
-        table = Table(Column("job", no_wrap=True), "effect", "state", "ordered", box=None)
+        whole = (Column(name, no_wrap=True) for name in ("job", "state", "ordered"))
+        table = Table(*whole, Column("effect", overflow="fold"), box=None)
         table.add_column("charged", justify="right")
         table.add_column("reason")
         for each in found:
-            ordered = each.created_at.strftime("%Y-%m-%d %H:%M:%S")
+            ordered = each.created_at.strftime("%m-%d %H:%M:%S")
             charged = tokens(each.charged_microtokens)
             reason = Text(each.reason, overflow="ellipsis", no_wrap=True)
-            table.add_row(each.job_id, each.effect_type, each.state, ordered, charged, reason)
+            table.add_row(each.job_id, each.state, ordered, each.effect_type, charged, reason)
         console.print(table)
 
     run_reading(look)
@@ -158,7 +159,7 @@ def trace(job_id: str, *, as_json: bool) -> None:
         if as_json:
             print_json(events)
             return
-        console.print(steps_table(events))
+        console.print(steps_table(events, wide=console.width >= WIDE))
 
     run_reading(look)
 
@@ -172,7 +173,9 @@ def providers(*, as_json: bool) -> None:
         if as_json:
             print_json(found)
             return
-        names = ("status", "effects", "looks", "gpu", "revision")
+        names = [
+            Column(each, overflow="fold") for each in ("status", "effects", "looks", "gpu", "rev.")
+        ]
         table = Table(Column("provider", no_wrap=True), *names, box=None)
         for each in found:
             effects = ", ".join(each.capabilities)
@@ -235,7 +238,7 @@ def down() -> None:
     deadline = time.monotonic() + STOP_WITHIN_S
     with console.status("draining ..."):
         while time.monotonic() < deadline:
-            if state.running(chosen) is None:
+            if not is_held(chosen.home):
                 console.print("stopped")
                 return
             time.sleep(POLL_S)
@@ -245,8 +248,8 @@ def down() -> None:
 def reset(*, yes: bool) -> None:
     """Delete the home."""
     chosen = settings()
-    if now := state.running(chosen):
-        fail(f"it is running (pid {now.pid})", hint="effectmesh down")
+    if chosen.home.exists() and is_held(chosen.home):
+        fail(f"{chosen.home} is in use", hint="effectmesh down")
     if not chosen.home.exists():
         console.print(f"nothing is kept in {chosen.home}")
         return
