@@ -91,12 +91,6 @@ class Platform:
             text=True,
         )
 
-    def waiting_approval(self) -> str | None:
-        """Return a job that waits for an admin."""
-        with self.http("admin") as http:
-            waiting = http.get("/v1/approvals").json()["approvals"]
-        return str(waiting[0]["job_id"]) if waiting else None
-
     def data(self, *arguments: str) -> Any:
         """Run a command with ``--json``; return what it prints."""
         return json.loads(self.cli(*arguments, "--json"))
@@ -121,8 +115,7 @@ class Platform:
 
     def upload(self, clip: Path, who: str = "user") -> str:
         """Upload a clip; return its video id."""
-        with self.http(who) as http:
-            answer = http.post("/v1/uploads", content=clip.read_bytes())
+        answer = wait_for(lambda: self._sent(clip, who), what="an answer to the upload")
         assert answer.status_code == httpx.codes.CREATED, answer.text
         return str(answer.json()["video_id"])
 
@@ -174,6 +167,12 @@ class Platform:
             lambda: True if self.running()["children"][part] != before else None,
             what=f"a new {part}",
         )
+
+    def _sent(self, clip: Path, who: str) -> httpx.Response | None:
+        """Upload once; nothing when a part is just being started again, which says 503."""
+        with self.http(who) as http:
+            answer = http.post("/v1/uploads", content=clip.read_bytes())
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
     def _is_up(self) -> bool | None:
         assert self._process is not None

@@ -93,8 +93,11 @@ def test_watching_a_submission_ends_with_the_job(platform: Platform, short_clip:
     only = ("--provider", "fx-warm-grade-v1")
     watching = platform.start("submit", str(short_clip), "-e", "color_correction", *only, "-w")
 
-    waiting = wait_for(lambda: platform.waiting_approval(), what="the approval request")
-    platform.cli("approve", waiting)
+    assert watching.stdout is not None
+    ordered = next(line for line in watching.stdout if line.startswith("ordered "))
+    job_id = ordered.split()[1]
+    platform.reach(job_id, "AWAITING_APPROVAL")
+    platform.cli("approve", job_id)
     said, _ = watching.communicate(timeout=120)
 
     assert watching.returncode == 0, said
