@@ -119,7 +119,7 @@ def unspoken(story: Story) -> Sequence[Unspoken]:
 def steps_table(
     events: Sequence[Heard], unspoken: Sequence[Unspoken] = (), *, wide: bool = True
 ) -> Table:
-    """Return every event in order, with its step and time since the first; ``wide`` says who too."""
+    """Return every event in order, its step, its time since the first, and if ``wide`` its module."""
     rows = [
         (
             each.at,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,24 +114,36 @@ class Platform:
         """Return what the stack says of itself."""
         return dict(json.loads((self.home / "running.json").read_text()))
 
-    def upload(self, clip: Path, who: str = "user") -> str:
+    def ask(self, call: Callable[[httpx.Client], httpx.Response], who: str = "user") -> Any:
+        """Return the answer to a request, asked again while a part is being started again."""
+
+        def once() -> httpx.Response | None:
+            try:
+                with self.http(who) as http:
+                    answer = call(http)
+            except httpx.TransportError:
+                return None
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = wait_for(once, what="an answer of the gateway")
+        assert answer.status_code < httpx.codes.BAD_REQUEST, answer.text
+        return answer.json()
+
+    def upload(self, clip: Path) -> str:
         """Upload a clip; return its video id."""
-        answer = wait_for(lambda: self._sent(clip, who), what="an answer to the upload")
-        assert answer.status_code == httpx.codes.CREATED, answer.text
-        return str(answer.json()["video_id"])
+        body = clip.read_bytes()
+        return str(self.ask(lambda http: http.post("/v1/uploads", content=body))["video_id"])
 
     def order(self, video_id: str, effect: str = "color_correction", **more: object) -> str:
         """Order an effect; return the job id."""
         body = {"video_id": video_id, "effect_type": effect, **more}
-        with self.http() as http:
-            answer = http.post("/v1/jobs", json=body)
-        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-        return str(answer.json()["job_id"])
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self.ask(lambda http: http.post("/v1/jobs", json=body, headers=key))
+        return str(answer["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job as its user sees it."""
-        with self.http() as http:
-            return dict(http.get(f"/v1/jobs/{job_id}").json())
+        return dict(self.ask(lambda http: http.get(f"/v1/jobs/{job_id}")))
 
     def reach(self, job_id: str, *states: str, within_s: float = WITHIN_S) -> dict[str, Any]:
         """Wait until a job is in one of the states; fail at once when it ended in another."""
@@ -150,14 +163,12 @@ class Platform:
 
     def told(self, words: str) -> dict[str, Any] | None:
         """Return the newest message to the local user with these words in it."""
-        with self.http() as http:
-            messages = http.get("/v1/notifications").json()["notifications"]
+        messages = self.ask(lambda http: http.get("/v1/notifications"))["notifications"]
         return next((dict(each) for each in messages if words in each["body"].lower()), None)
 
     def wallet(self) -> int:
         """Return what the demo tenant may spend, in micro-tokens."""
-        with self.http() as http:
-            return int(http.get("/v1/wallet").json()["available_microtokens"])
+        return int(self.ask(lambda http: http.get("/v1/wallet"))["available_microtokens"])
 
     def kill(self, part: str) -> None:
         """Kill one process of the stack as a crash would, and wait until another took its place."""
@@ -167,12 +178,6 @@ class Platform:
             lambda: True if self.running()["children"][part] != before else None,
             what=f"a new {part}",
         )
-
-    def _sent(self, clip: Path, who: str) -> httpx.Response | None:
-        """Upload once; nothing when a part is just being started again, which says 503."""
-        with self.http(who) as http:
-            answer = http.post("/v1/uploads", content=clip.read_bytes())
-        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
     def _is_up(self) -> bool | None:
         assert self._process is not None

@@ -33,7 +33,7 @@ def test_a_kill_in_the_middle_ends_in_one_effect_and_one_charge(
 
     platform.kill(part)
     wait_for(lambda: _awaits(platform, job_id), what="the approval")
-    platform.cli("approve", job_id)
+    platform.ask(lambda http: http.post(f"/v1/jobs/{job_id}/approve"), "admin")
     done = platform.reach(job_id, "COMPLETE")
     events = platform.events(job_id)
 

@@ -177,7 +177,7 @@ async def test_a_cancelled_caller_leaves_no_child(
         tasks.cancel_scope.cancel()
 
     with anyio.fail_after(10):
-        while _is_there(child):
+        while _is_there(child):  # noqa: ASYNC110  the kernel tells nobody
             await anyio.sleep(0.01)
 
 
