@@ -119,7 +119,7 @@ def unspoken(story: Story) -> Sequence[Unspoken]:
 def steps_table(
     events: Sequence[Heard], unspoken: Sequence[Unspoken] = (), *, wide: bool = True
 ) -> Table:
-    """Return every event in order, its step, its time since the first, and if ``wide`` its module."""
+    """Return every event in order with its step and time; ``wide`` adds the module."""
     rows = [
         (
             each.at,
