@@ -85,29 +85,33 @@ class Reader:
         return msgspec.json.decode(found[1], type=RoutingManifest) if found else None
 
     async def _events(self, subject: str) -> Sequence[Heard]:
-        found: list[Heard] = []
+        found: dict[str, Heard] = {}
 
         async def take(message: Msg, delivery: Delivery) -> None:
-            body = msgspec.json.decode(message.data)
-            envelope = msgspec.convert(
-                {key: body[key] for key in ("timestamp",)}, type=_Stamp, strict=False
-            )
+            try:
+                envelope = msgspec.json.decode(message.data, type=_Envelope)
+                body = msgspec.json.decode(message.data, type=dict[str, Any])
+            except ValueError:
+                return  # no fact: a trace must be readable whatever somebody put on the subject
             _, module, kind, *_ = message.subject.split(".")
-            found.append(
+            # a fact that was said again after the stream forgot its id is the same fact
+            found.setdefault(
+                envelope.event_id,
                 Heard(
                     sequence=delivery.sequence,
                     at=envelope.timestamp,
                     module=module,
                     event_type=kind,
                     body=body,
-                )
+                ),
             )
 
         await Feed(bus=self._bus, stream=EVT, subject=subject).read(take)
-        return found
+        return tuple(found.values())
 
 
-class _Stamp(Struct):
+class _Envelope(Struct):
+    event_id: str
     timestamp: datetime
 
 
