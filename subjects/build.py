@@ -73,6 +73,9 @@ ANSWERER: Final[dict[type, Module]] = {
 }
 """Which module answers a question."""
 
+ADDRESSED_TOKENS: Final = 5
+"""Tokens of a fact's, a command's and a timer's subject: those that name a tenant and a job."""
+
 
 class InvalidTokenError(ValueError):
     """A part of a subject holds a character that NATS would read as structure."""
@@ -125,6 +128,16 @@ def command(said: Command) -> str:
     if kind not in ADDRESSEE:
         raise UnroutedMessageError(kind)
     return _join("cmd", ADDRESSEE[kind], kind.__name__, said.tenant_id, said.correlation_id)
+
+
+def addressed(subject: str) -> tuple[str, str, str] | None:
+    """Return the kind, tenant and job that the subject of a message names, if it names a job."""
+    tokens = subject.split(".")
+    if len(tokens) != ADDRESSED_TOKENS:
+        return None
+    if tokens[0] == "due":
+        return commands.Wake.__name__, tokens[2], tokens[3]
+    return tokens[2], tokens[3], tokens[4]
 
 
 def facts_of(kind: type[Event]) -> str:

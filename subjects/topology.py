@@ -240,6 +240,14 @@ WAKES: Final = (
 )
 """Modules that set timers, heard in one durable consumer of TIMER named after them."""
 
+KEYED: Final = frozenset({Module.ECONOMIC_ENGINE, Module.APPROVAL})
+"""Modules that take the messages of one job one after the other, in each process.
+
+A job's transfers meet in the same rows of the ledger, and its messages to the user are read in the
+order in which they were written. The sagas wait by themselves; the others hear one message of a
+job, or several that have nothing to do with each other.
+"""
+
 SLOW: Final = {
     Module.VIDEO_INTAKE: 4,
     Module.CONTENT_ANALYSIS: 4,

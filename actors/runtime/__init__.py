@@ -6,6 +6,9 @@
 ``bus``        publish with acknowledgement, ask, subscribe, on nats-py's core connection
 ``answering``  one message: decide, say, then acknowledge, put off or bury
 ``worker``     the standing pull of one consumer, and the pull of one task per free slot
+``envelope``   does a message's subject say what its body says
+``ordering``   messages of one job one after the other, where that is declared
+``dead_letters`` reads, replays and drops dead letters
 ``record``     the saga record: state and everything the step says, stored together
 ``feed``       everything on a subject in order, stored first and then live
 ``watch``      a local copy of a key-value bucket

@@ -18,8 +18,9 @@ from nats.aio.msg import Msg
 
 from actors.runtime.bus import Bus
 from actors.runtime.contract import GiveUp, TryLater
+from actors.runtime.envelope import UNREADABLE, mismatch
 from actors.runtime.errors import BusError
-from actors.runtime.wire import MSG_ID, Delivery, Sayable
+from actors.runtime.wire import MSG_ID, SCHEMA, Delivery, Sayable
 from schemas.base import Module
 from subjects import build
 from subjects.topology import Consumer
@@ -55,7 +56,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     delivered: int
     error: str
     reason: str
-    """``poison``, ``gave_up`` or ``exhausted``."""
+    """``poison``, ``misaddressed``, ``gave_up`` or ``exhausted``."""
     headers: dict[str, str]
     body: str
     cut: bool = False
@@ -128,8 +129,10 @@ class Answering:
             return await self._bury(message, "exhausted", "delivered too often")
         try:
             heard = self._decoder.decode(message.data)
-        except msgspec.DecodeError as poison:
+        except UNREADABLE as poison:
             return await self._bury(message, "poison", str(poison))
+        if wrong := mismatch(message.subject, heard, (message.headers or {}).get(SCHEMA, "")):
+            return await self._bury(message, "misaddressed", wrong)
         try:
             await self._bus.say(await self._receive(heard))
         except TryLater as later:

@@ -20,6 +20,7 @@ from actors.runtime.answers import serve_answers
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Answerer
 from actors.runtime.errors import DriftError
+from actors.runtime.ordering import in_turn
 from actors.runtime.worker import SlotPuller, Worker
 from schemas.base import Message, Module
 from schemas.commands import Wake
@@ -83,20 +84,24 @@ async def run_hosted(
         DriftError: a consumer is missing or differs.
         GaveUpError: something kept failing.
     """
+    hearing = [
+        (each.module, in_turn(each.module, each.receive))
+        for each in hosted
+        if each.receive is not None
+    ]
     workers = [
         Worker(
             bus=bus,
-            module=each.module,
+            module=module,
             consumer=consumer,
-            decoder=decoder_of(each.module),
-            receive=each.receive,
-            concurrency=SLOW.get(each.module, CONCURRENCY),
+            decoder=decoder_of(module),
+            receive=receive,
+            concurrency=SLOW.get(module, CONCURRENCY),
             dice=dice,
             away=away,
         )
-        for each in hosted
-        if each.receive is not None
-        for consumer in consumers_of(each.module, declared)
+        for module, receive in hearing
+        for consumer in consumers_of(module, declared)
     ]
     async with anyio.create_task_group() as answering:
         for each in hosted:

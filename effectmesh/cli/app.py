@@ -21,15 +21,23 @@ topology = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+dlq = typer.Typer(
+    help="Dead letters: messages that nobody could answer.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 token = typer.Typer(help="Bearer tokens.", no_args_is_help=True, rich_markup_mode=None)
 run = typer.Typer(help="One process of the stack.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(provider, name="provider")
 app.add_typer(ledger, name="ledger")
 app.add_typer(topology, name="topology")
+app.add_typer(dlq, name="dlq")
 app.add_typer(token, name="token")
 app.add_typer(run, name="run", hidden=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OfModule = Annotated[str, typer.Option("--module", "-m", help="Only this module's.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="A job id, such as job_…")]
 
 
@@ -166,9 +174,7 @@ def down() -> None:
 
 
 @app.command()
-def reset(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
+def reset(yes: Yes = False) -> None:
     """Delete everything the embedded servers keep: jobs, media, ledger."""
     from effectmesh.cli import local
 
@@ -253,6 +259,57 @@ def topology_write(
     from effectmesh.cli import broker
 
     broker.write(folder)
+
+
+@dlq.command("list")
+def dlq_list(
+    module: OfModule = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the newest dead letters, the oldest of them first."""
+    from effectmesh.cli import dlq as letters
+
+    letters.show_list(module=module, limit=limit, as_json=json)
+
+
+@dlq.command("show")
+def dlq_show(
+    letter: Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Its number.")],
+    json: Json = False,
+) -> None:
+    """Show one dead letter: its error, where it comes from, its headers and its body."""
+    from effectmesh.cli import dlq as letters
+
+    letters.show(letter, as_json=json)
+
+
+@dlq.command("replay")
+def dlq_replay(
+    chosen: Annotated[
+        list[int] | None, typer.Argument(metavar="[SEQ]...", min=1, help="Their numbers.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, oldest first.")] = False,
+    module: OfModule = "",
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Say a dead letter's message again, and take the letter away; harmless to repeat."""
+    from effectmesh.cli import dlq as letters
+
+    letters.replay(chosen or [], every=every, module=module, yes=yes, as_json=json)
+
+
+@dlq.command("drop")
+def dlq_drop(
+    chosen: Annotated[list[int], typer.Argument(metavar="SEQ...", min=1, help="Their numbers.")],
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Delete dead letters for good."""
+    from effectmesh.cli import dlq as letters
+
+    letters.drop(chosen, yes=yes, as_json=json)
 
 
 @token.command("create")

@@ -23,7 +23,7 @@ def plan(*, as_json: bool) -> None:
     """Show what differs."""
 
     async def look() -> None:
-        async with _broker() as bus:
+        async with open_broker("topology") as bus:
             _show(await provision.plan(bus, _declared()), as_json=as_json, done=False)
 
     run_reading(look)
@@ -33,7 +33,7 @@ def apply(*, as_json: bool) -> None:
     """Create and update what differs."""
 
     async def change() -> None:
-        async with _broker() as bus:
+        async with open_broker("topology") as bus:
             _show(await provision.apply(bus, _declared()), as_json=as_json, done=True)
 
     run_reading(change)
@@ -43,7 +43,7 @@ def check(*, as_json: bool) -> None:
     """Exit with status 1 when anything differs."""
 
     async def look() -> int:
-        async with _broker() as bus:
+        async with open_broker("topology") as bus:
             found = await provision.plan(bus, _declared())
         _show(found, as_json=as_json, done=False)
         return FAILED if found else 0
@@ -83,17 +83,18 @@ def _declared() -> Topology:
 
 
 @asynccontextmanager
-async def _broker() -> AsyncIterator[Bus]:
+async def open_broker(name: str) -> AsyncIterator[Bus]:
+    """Yield a connection to the running stack's broker, or to the stopped one's, started."""
     chosen = settings()
     now = state.running(chosen)
     url = now.nats_url if now else chosen.nats_url
     if url:
-        async with connected(url, name="topology") as bus:
+        async with connected(url, name=name) as bus:
             yield bus
         return
     async with (
         servers_of(chosen) as endpoints,
-        connected(endpoints.nats_url, name="topology") as bus,
+        connected(endpoints.nats_url, name=name) as bus,
     ):
         yield bus
 

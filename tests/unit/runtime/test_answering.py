@@ -109,7 +109,7 @@ def delivery(*, body: bytes | None = None, delivered: int = 1, sequence: int = 4
     """Return a message as the server delivers it."""
     return Msg(
         _client=Client(),
-        subject="evt.approval.UserNotified.tnt_1.job_1",
+        subject="due.approval.tnt_1.job_1.deadline",
         reply=f"$JS.ACK.EVT.approval.{delivered}.{sequence}.7.1700000000000000000.12",
         data=msgspec.json.encode(wake("evt_1")) if body is None else body,
         headers={"Nats-Msg-Id": "evt_1", "traceparent": "00-a-b-01"},
@@ -193,7 +193,7 @@ async def test_giving_up_makes_a_dead_letter_with_everything_in_it() -> None:
         stream="EVT",
         consumer="approval",
         sequence=41,
-        subject="evt.approval.UserNotified.tnt_1.job_1",
+        subject="due.approval.tnt_1.job_1.deadline",
         delivered=1,
         error="never asked for an approval",
         reason="gave_up",
