@@ -5,6 +5,8 @@
 ``wire``       a said thing as subject, headers and JSON
 ``bus``        publish with acknowledgement, ask, subscribe, on nats-py's core connection
 ``answering``  one message: decide, say, then acknowledge, put off or bury
+``transport``  what the runtime needs of a bus, as a Protocol
+``memory``     the bus's twin in memory, with virtual time and faults, for tests
 ``worker``     the standing pull of one consumer, and the pull of one task per free slot
 ``envelope``   does a message's subject say what its body says
 ``ordering``   messages of one job one after the other, where that is declared

@@ -49,6 +49,7 @@ PENDING_BYTES: Final = 64 * 1024 * 1024
 """What is kept to be sent while the broker is away."""
 AUTHORIZATION: Final = "authorization"
 WRONG_LAST_SEQUENCE: Final = 10071
+NO_RESPONDERS: Final = "503"
 ASK_ERROR: Final = "Ask-Error"
 ASK_RETRY_AFTER: Final = "Ask-Retry-After"
 
@@ -372,7 +373,7 @@ async def connected(url: str, *, name: str) -> AsyncIterator[Bus]:
 
 
 def _pub_ack(subject: str, answer: Msg) -> PubAck:
-    if not answer.data and (answer.headers or {}).get("Status") == "503":
+    if not answer.data and (answer.headers or {}).get("Status") == NO_RESPONDERS:
         raise NoStreamError(subject)
     ack = _answers.decode(answer.data)
     if ack.error is None:
