@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
@@ -99,14 +99,10 @@ async def _approve(admin: Client, job_id: str) -> None:
     """Be the admin: look at the queue until the job is in it, and say yes."""
     while True:
         waiting = await admin.get("/v1/approvals")
-        if any(each["job_id"] == job_id for each in _rows(waiting)):
+        if any(each["job_id"] == job_id for each in waiting["approvals"]):
             await admin.post(f"/v1/jobs/{job_id}/approve")
             return
         await anyio.sleep(POLL_S)
-
-
-def _rows(page: Any) -> list[dict[str, Any]]:
-    return list(page["approvals"] if isinstance(page, dict) else page)
 
 
 async def _ended(reader: Reader, job_id: str) -> JobFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
@@ -50,6 +50,7 @@ from economics.pricing import PRICES
 from effectmesh.database import AWAY, pooled
 from effectmesh.policy_shell import PolicyShell
 from effectmesh.prepare import topology_for
+from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.settings import Settings
 from effectmesh.state import routing_key
 from media.local_store import LocalMediaStore
@@ -59,7 +60,7 @@ from schemas.base import Module, ProviderId
 from schemas.jobs import Job
 from schemas.routing import ProviderRecord, RoutingManifest
 from subjects.build import ANSWERER
-from subjects.topology import INDEX, MANIFEST_KEY, REGISTRY, ROUTING, Topology
+from subjects.topology import INDEX, MANIFEST_KEY, Topology
 
 INDEX_CONCURRENCY: Final = 32
 
@@ -84,12 +85,8 @@ async def _run(
     stopping: anyio.Event,
 ) -> None:
     dice = random.Random()  # noqa: S311  it only spreads retries
-    routing: Watched[RoutingManifest] = Watched(
-        bus=bus, bucket=ROUTING, decode=decoding(RoutingManifest)
-    )
-    registry: Watched[ProviderRecord] = Watched(
-        bus=bus, bucket=REGISTRY, decode=decoding(ProviderRecord)
-    )
+    routing = routing_copy(bus)
+    registry = registry_copy(bus)
     tracker = Tracker()
     publisher = PolicyPublisher(
         tracker=tracker,
@@ -204,11 +201,6 @@ def limits_of(settings: Settings) -> IntakeLimits:
     return IntakeLimits(
         max_bytes=settings.max_upload_mb * 1_000_000, max_duration_ms=settings.max_duration_s * 1000
     )
-
-
-def decoding(kind: type[Any]) -> Callable[[bytes], Any]:
-    """Return a decoder of one kind of JSON."""
-    return msgspec.json.Decoder(kind).decode
 
 
 def _recorded(saga: Saga[Any, Any], bus: Bus) -> Any:

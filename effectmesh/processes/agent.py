@@ -17,8 +17,7 @@ from actors.runtime.host import run_workers, supervised
 from actors.runtime.progress import LiveProgress
 from actors.runtime.watch import Watched
 from actors.runtime.worker import SlotPuller
-from effectmesh.prepare import DISABLED
-from effectmesh.processes.actors import decoding
+from effectmesh.processes.copies import registry_copy
 from effectmesh.settings import Settings
 from gpu_agent.agent import GpuAgent
 from gpu_agent.comfy import open_host
@@ -32,7 +31,6 @@ from subjects.topology import (
     CONTROL,
     GPU_ACK_WAIT_S,
     PRESENCE,
-    REGISTRY,
     Consumer,
     gpu_consumer,
 )
@@ -53,9 +51,7 @@ async def main(settings: Settings, stopping: anyio.Event, *, comfyui: str, slots
         connected(settings.nats_url, name=name) as bus,
         open_host(comfyui) as host,
     ):
-        registry: Watched[ProviderRecord] = Watched(
-            bus=bus, bucket=REGISTRY, decode=decoding(ProviderRecord)
-        )
+        registry = registry_copy(bus)
         control: Watched[bytes] = Watched(bus=bus, bucket=CONTROL, decode=bytes)
         progress = LiveProgress(bus=bus)
         agent = GpuAgent(
@@ -124,7 +120,7 @@ class _Serving:
                 await self._registry.changed()
 
     async def _look(self) -> None:
-        records = [each for each in self._registry.values.values() if each.status != DISABLED]
+        records = tuple(self._registry.values.values())
         presence: Presence = await self._agent.presence(records, slots=self._slots)
         able = set(presence.provider_ids)
         if able != self._able:

@@ -10,18 +10,15 @@ import anyio
 from actors.runtime.bus import connected
 from actors.runtime.contract import SystemClock
 from actors.runtime.host import supervised
-from actors.runtime.watch import Watched
 from effectmesh import __version__
-from effectmesh.processes.actors import decoding
 from effectmesh.processes.bus_for_gateway import GatewayBus
+from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.settings import Settings
 from effectmesh.state import tokens_file
 from gateway.app import create_app, serve
 from gateway.identity import Tokens
 from gateway.settings import GatewaySettings
 from media.local_store import LocalMediaStore
-from schemas.routing import ProviderRecord, RoutingManifest
-from subjects.topology import REGISTRY, ROUTING
 
 MEGABYTE: Final = 1_000_000
 
@@ -29,12 +26,8 @@ MEGABYTE: Final = 1_000_000
 async def main(settings: Settings, stopping: anyio.Event) -> None:
     """Serve until ``stopping``, then let open requests finish."""
     async with connected(settings.nats_url, name="gateway") as bus:
-        routing: Watched[RoutingManifest] = Watched(
-            bus=bus, bucket=ROUTING, decode=decoding(RoutingManifest)
-        )
-        registry: Watched[ProviderRecord] = Watched(
-            bus=bus, bucket=REGISTRY, decode=decoding(ProviderRecord)
-        )
+        routing = routing_copy(bus)
+        registry = registry_copy(bus)
         app = create_app(
             bus=GatewayBus(bus=bus, routing=routing, registry=registry),
             store=LocalMediaStore(root=settings.media),
