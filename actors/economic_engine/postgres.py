@@ -35,11 +35,7 @@ from economics.ledger import (
 from schemas.asks import ANY_TENANT, PAGE_LIMIT, LedgerVerdict, Wallet
 from schemas.base import JobId, TaskId, TenantId, UserId
 
-SCHEMA: Final = Path(__file__).with_name("schema.sql")
-
 _QUERIES: Final = named_queries(Path(__file__).with_name("queries.sql"))
-_SCHEMA_LOCK: Final = 0x65636F6E
-"""Two engines that start at once make the tables one after the other."""
 _PREFETCH: Final = 500
 _ACQUIRE_S: Final = 10.0
 _PASSING: Final = (
@@ -52,13 +48,6 @@ _PASSING: Final = (
     TimeoutError,
 )
 """Failures that say nothing about the transfer itself."""
-
-
-async def create_tables(pool: asyncpg.Pool) -> None:
-    """Make the schema, where it is not there yet."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
-        await connection.execute(SCHEMA.read_text(encoding="utf-8"))
 
 
 class PostgresLedger:

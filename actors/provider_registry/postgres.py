@@ -12,8 +12,6 @@ from actors.runtime.contract import Clock
 from actors.runtime.queries import named_queries
 from schemas.routing import ProviderRecord
 
-SCHEMA: Final = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-
 _SQL: Final = named_queries(Path(__file__).with_name("queries.sql"))
 
 
@@ -23,11 +21,6 @@ class PostgresRecords:
     def __init__(self, *, pool: asyncpg.Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-
-    async def prepare(self) -> None:
-        """Create what is missing; harmless when everything is there."""
-        async with self._pool.acquire() as connection:
-            await connection.execute(SCHEMA)
 
     async def current(self) -> tuple[ProviderRecord, ...]:
         """Return the newest revision of every provider, sorted by provider id."""

@@ -14,7 +14,6 @@ from actors.runtime.queries import named_queries
 from schemas.base import JobId, ProviderId, TaskId, TenantId
 from schemas.quality import QualityVector
 
-SCHEMA: Final = Path(__file__).with_name("schema.sql")
 MAX_CANDIDATES: Final = 1_000
 """Most scores of one job that a new one is ranked among."""
 

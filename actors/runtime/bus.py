@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -142,7 +142,7 @@ class Bus:
                 answer = await self._wait(await self._write(subject, data, headers))
             except _TryAgain:
                 continue
-            return _pub_ack(subject, answer)
+            return pub_ack(subject, answer.data, answer.headers)
         raise BusUnavailableError(subject, after_s=PUBLISH_TRIES * ACK_TIMEOUT_S)
 
     async def send(
@@ -167,7 +167,7 @@ class Bus:
             except _TryAgain:
                 await self.publish(order.subject, bytes(order.data), order.headers)
             else:
-                _pub_ack(order.subject, answer)
+                pub_ack(order.subject, answer.data, answer.headers)
 
     async def _write(self, subject: str, data: bytes, headers: dict[str, str]) -> _Waiter:
         self._count += 1
@@ -372,10 +372,17 @@ async def connected(url: str, *, name: str) -> AsyncIterator[Bus]:
         await bus._close()  # noqa: SLF001
 
 
-def _pub_ack(subject: str, answer: Msg) -> PubAck:
-    if not answer.data and (answer.headers or {}).get("Status") == NO_RESPONDERS:
+def pub_ack(subject: str, data: bytes, headers: Mapping[str, str] | None) -> PubAck:
+    """Return what a stream's answer to a publish says.
+
+    Raises:
+        NoStreamError: nobody answered, so nothing stores the subject.
+        WrongLastSequenceError: an expected sequence was not the last one.
+        ApiError: the stream refused the message.
+    """
+    if not data and (headers or {}).get("Status") == NO_RESPONDERS:
         raise NoStreamError(subject)
-    ack = _answers.decode(answer.data)
+    ack = _answers.decode(data)
     if ack.error is None:
         return PubAck(ack.stream, ack.seq, ack.duplicate)
     if ack.error.err_code == WRONG_LAST_SEQUENCE:

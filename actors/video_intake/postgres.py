@@ -12,8 +12,6 @@ from actors.video_intake.core import Upload, UploadState
 from schemas.base import TenantId, UserId, VideoId
 from schemas.video import VideoMetadata
 
-SCHEMA = Path(__file__).with_name("schema.sql")
-
 
 class PostgresUploads:
     """Remembers uploads in one table, a row for each."""

@@ -127,14 +127,9 @@ def socket_folder(preferred: Path, file_name: str, account: Account | None, shor
 
 
 def secret(path: Path) -> str:
-    """Return the secret kept in a file only we can read; the first call makes it.
-
-    The file appears whole or not at all, so that a crash leaves no empty password.
-    """
+    """Return the secret kept in a file only we can read; the first call makes it."""
     if not path.exists():
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        write_private(fresh, secrets.token_urlsafe(_SECRET_BYTES))
-        fresh.rename(path)
+        write_private(path, secrets.token_urlsafe(_SECRET_BYTES))
     return path.read_text(encoding="ascii")
 
 

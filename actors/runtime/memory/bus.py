@@ -27,16 +27,14 @@ from actors.runtime.bus import (
     PENDING_BYTES,
     PUBLISH_TRIES,
     RECONNECT_WAIT_S,
-    WRONG_LAST_SEQUENCE,
     PubAck,
+    pub_ack,
 )
 from actors.runtime.errors import (
     ApiError,
     AskError,
     BusUnavailableError,
-    NoStreamError,
     NotPermittedError,
-    WrongLastSequenceError,
 )
 from actors.runtime.memory.broker import API, DIRECT, VERSION, MemoryBroker
 from actors.runtime.memory.consumers import Arrived
@@ -131,13 +129,12 @@ class MemoryBus:
             WrongLastSequenceError: an expected sequence in the headers was not the last one.
             BusUnavailableError, NotPermittedError, NoStreamError, ApiError: as ``say``.
         """
-        headers = {**headers}
         for _ in range(PUBLISH_TRIES):
             try:
                 answer = await self._answer(self._open(subject, data, headers), ACK_TIMEOUT_S)
             except TryAgain:
                 continue
-            return _pub_ack(subject, answer)
+            return pub_ack(subject, answer.data, answer.headers)
         raise BusUnavailableError(subject, after_s=PUBLISH_TRIES * ACK_TIMEOUT_S)
 
     async def send(
@@ -159,7 +156,7 @@ class MemoryBus:
             except TryAgain:
                 await self.publish(order.subject, bytes(order.data), order.headers)
             else:
-                _pub_ack(order.subject, answer)
+                pub_ack(order.subject, answer.data, answer.headers)
 
     def _put(self, subject: str, data: bytes, headers: dict[str, str], reply: str) -> None:
         if self._closed:
@@ -214,9 +211,7 @@ class MemoryBus:
         Raises:
             AskError: nobody answered, in time or at all, or the module could not answer now.
         """
-        reply = await self._request(
-            build.ask(type(question)), encode(question), timeout=timeout, headers={}
-        )
+        reply = await self._request(build.ask(type(question)), encode(question), timeout=timeout)
         headers = reply.headers or {}
         if why := headers.get(ASK_ERROR):
             later = headers.get(ASK_RETRY_AFTER)
@@ -321,17 +316,6 @@ async def connected(broker: MemoryBroker, *, name: str) -> AsyncIterator[MemoryB
         # What went wrong in the block goes on as it was; subscriptions never raise.
         [only] = group.exceptions
         raise only from None
-
-
-def _pub_ack(subject: str, answer: Arrived) -> PubAck:
-    if _nobody(answer):
-        raise NoStreamError(subject)
-    told = msgspec.json.decode(answer.data)
-    if (error := told.get("error")) is None:
-        return msgspec.convert(told, PubAck)
-    if error["err_code"] == WRONG_LAST_SEQUENCE:
-        raise WrongLastSequenceError(subject)
-    raise ApiError(f"publish {subject}", error["err_code"], error["description"])
 
 
 def _nobody(answer: Arrived) -> bool:

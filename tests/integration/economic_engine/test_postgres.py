@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 
 from actors.economic_engine.errors import LedgerUnavailableError
-from actors.economic_engine.postgres import PostgresLedger, create_tables
+from actors.economic_engine.postgres import PostgresLedger
 from economics import ledger as rules
+from effectmesh.database import migrate
 from schemas.base import JobId, TaskId, UserId
 from tests.builders import JOB, NOON, TENANT
 from tests.unit.economic_engine.ledger_suite import LedgerSuite, booked, hold, paid_in
@@ -32,7 +33,7 @@ FORGED = """
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     """Return a pool on a database with the engine's tables."""
     async with asyncpg.create_pool(database, min_size=1, max_size=8) as opened:
-        await create_tables(opened)
+        await migrate(opened)
         yield opened
 
 
@@ -48,7 +49,7 @@ class TestPostgresLedger(LedgerSuite):
 
 async def test_the_tables_can_be_made_twice(pool: asyncpg.Pool) -> None:
     """Every start of the engine makes them."""
-    await create_tables(pool)
+    await migrate(pool)
 
 
 async def test_concurrent_holds_never_overdraw(ledger: PostgresLedger) -> None:

@@ -16,6 +16,7 @@ from actors.provider_registry.ports import Records
 from actors.provider_registry.postgres import PostgresRecords
 from actors.provider_registry.shipped import shipped
 from actors.runtime.contract import FrozenClock
+from effectmesh.database import migrate
 from schemas.routing import ProviderRecord
 
 RECORD = shipped()[-1]
@@ -31,7 +32,7 @@ async def stored_in_postgres(database: str) -> AsyncIterator[PostgresRecords]:
     """Yield an empty store in a real database."""
     async with asyncpg.create_pool(database, min_size=1, max_size=4) as pool:
         records = PostgresRecords(pool=pool, clock=FrozenClock())
-        await records.prepare()
+        await migrate(pool)
         yield records
 
 
@@ -102,8 +103,11 @@ async def test_two_processes_that_start_together_ship_once(database: str) -> Non
 
 async def test_preparing_twice_keeps_what_is_there(database: str) -> None:
     """Every start prepares."""
-    async with stored_in_postgres(database) as records:
+    async with (
+        stored_in_postgres(database) as records,
+        asyncpg.create_pool(database, min_size=1) as pool,
+    ):
         await ship(records, edition("one"))
-        await records.prepare()
+        await migrate(pool)
 
         assert len(await records.current()) == 1

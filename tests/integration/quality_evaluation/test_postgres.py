@@ -10,7 +10,8 @@ import pytest
 
 from actors.quality_evaluation.core import Score
 from actors.quality_evaluation.ports import ScoreHistory
-from actors.quality_evaluation.postgres import SCHEMA, PostgresScores
+from actors.quality_evaluation.postgres import PostgresScores
+from effectmesh.database import migrate
 from schemas.base import TaskId
 from tests.builders import TENANT
 from tests.unit.quality_evaluation.histories import CHECKS, score
@@ -21,7 +22,7 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     """Return a pool on a database with the module's tables, made twice."""
     async with asyncpg.create_pool(database, min_size=1, max_size=6) as pool:
         for _ in range(2):
-            await pool.execute(SCHEMA.read_text())
+            await migrate(pool)
         yield pool
 
 

@@ -11,7 +11,8 @@ import pytest
 from actors.video_intake.core import Upload, UploadState
 from actors.video_intake.memory import MemoryUploads
 from actors.video_intake.ports import Uploads
-from actors.video_intake.postgres import SCHEMA, PostgresUploads
+from actors.video_intake.postgres import PostgresUploads
+from effectmesh.database import migrate
 from schemas.asks import ANY_TENANT
 from schemas.base import TenantId
 from tests.builders import TENANT, USER, VIDEO, metadata
@@ -46,8 +47,8 @@ async def uploads(request: pytest.FixtureRequest) -> AsyncIterator[Uploads]:
         yield MemoryUploads()
         return
     async with asyncpg.create_pool(request.getfixturevalue("database"), min_size=1) as pool:
-        await pool.execute(SCHEMA.read_text())
-        await pool.execute(SCHEMA.read_text())  # every start applies it
+        await migrate(pool)
+        await migrate(pool)  # every start applies it
         yield PostgresUploads(pool=pool)
 
 
