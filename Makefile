@@ -6,13 +6,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+BENCH := .cache/bench-venv
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 CLIP ?=
 EFFECT ?=
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format clip web topology clean
+.PHONY: help install demo up test bench soak check format clip web topology clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -45,6 +46,20 @@ up: $(INSTALLED)  ## Start everything and print the page's address
 
 test: $(INSTALLED) clip  ## Run the whole test suite
 	@$(RUN) -m pytest $(ONLY)
+
+soak: $(INSTALLED)  ## The long crash tests: workers, broker and a cluster are killed under load
+	@SOAK=1 $(RUN) -m pytest tests/integration/crashes tests/integration/cluster --log-cli-level=INFO
+
+bench: $(BENCH)/.installed  ## Measure the runtime beside its peers (ONLY=group)
+	@$(BENCH)/bin/python -m benchmarks $(ONLY)
+
+$(BENCH)/.installed: requirements/lock.txt requirements/bench.txt
+	@test -n "$(PYTHON)" || { echo "effectmesh needs Python 3.11 or newer; none was found on PATH"; exit 1; }
+	@echo "installing the peers into $(BENCH) (once, about a minute) ..."
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		--only-binary :all: -r requirements/lock.txt -r requirements/bench.txt
+	@touch $@
 
 check: $(INSTALLED)  ## Format, lint, types, layers, generated files
 	@$(RUN) -m ruff format --check .

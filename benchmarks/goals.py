@@ -1,0 +1,235 @@
+"""Every figure that is measured, with its unit and the floor it must reach."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Better = Literal["higher", "lower"]
+
+
+class Goal(Struct, frozen=True, kw_only=True):
+    """One figure. ``peer`` is what it is compared with, empty for a figure of its own."""
+
+    id: str
+    group: str
+    what: str
+    unit: str
+    floor: float
+    better: Better
+    peer: str = ""
+    peer_unit: str = ""
+
+    def reached(self, value: float) -> bool:
+        """Say whether a value is on the right side of the floor."""
+        return value >= self.floor if self.better == "higher" else value <= self.floor
+
+
+GOALS: Final = (
+    Goal(
+        id="hop.rate.plain",
+        group="hop",
+        what="hops per second / the best plain nats-py loop",
+        unit="ratio",
+        floor=1.4,
+        better="higher",
+        peer="nats-py fetch(64) + gather, uvloop",
+        peer_unit="hops/s",
+    ),
+    Goal(
+        id="hop.cpu.plain",
+        group="hop",
+        what="client CPU per hop / the best plain nats-py loop",
+        unit="ratio",
+        floor=0.7,
+        better="lower",
+        peer="nats-py fetch(64) + gather, uvloop",
+        peer_unit="us/hop",
+    ),
+    Goal(
+        id="hop.rate.faststream",
+        group="hop",
+        what="hops per second / FastStream",
+        unit="ratio",
+        floor=3.5,
+        better="higher",
+        peer="FastStream, msgspec, uvloop",
+        peer_unit="hops/s",
+    ),
+    Goal(
+        id="hop.rate.taskiq",
+        group="hop",
+        what="hops per second / taskiq-nats",
+        unit="ratio",
+        floor=3.8,
+        better="higher",
+        peer="taskiq-nats, pull, uvloop",
+        peer_unit="hops/s",
+    ),
+    Goal(
+        id="pipeline.p50",
+        group="pipeline",
+        what="8 hops, p50 / FastStream",
+        unit="ratio",
+        floor=0.55,
+        better="lower",
+        peer="FastStream, msgspec, uvloop",
+        peer_unit="ms",
+    ),
+    Goal(
+        id="memory.ten_actors",
+        group="memory",
+        what="RSS of ten actors in one process / of one",
+        unit="ratio",
+        floor=1.1,
+        better="lower",
+        peer="one actor",
+        peer_unit="MiB",
+    ),
+    Goal(
+        id="manifest.lookup",
+        group="manifest",
+        what="one lookup in the local copy of the manifest",
+        unit="ns",
+        floor=150,
+        better="lower",
+        peer="nats-py KeyValue.get",
+        peer_unit="ns",
+    ),
+    Goal(
+        id="manifest.spread",
+        group="manifest",
+        what="put until ten watchers have it, p50",
+        unit="ms",
+        floor=15,
+        better="lower",
+    ),
+    Goal(
+        id="manifest.restart",
+        group="manifest",
+        what="put after a broker restart until ten watchers have it",
+        unit="s",
+        floor=1,
+        better="lower",
+    ),
+    Goal(
+        id="saga.outbox",
+        group="saga",
+        what="steps per second, 32 sagas / Postgres outbox",
+        unit="ratio",
+        floor=2.5,
+        better="higher",
+        peer="asyncpg inbox + state + outbox, relay",
+        peer_unit="steps/s",
+    ),
+    Goal(
+        id="saga.dbos",
+        group="saga",
+        what="steps per second, 32 sagas / DBOS",
+        unit="ratio",
+        floor=8,
+        better="higher",
+        peer="DBOS, one step of one workflow per saga step",
+        peer_unit="steps/s",
+    ),
+    Goal(
+        id="telemetry.produce",
+        group="telemetry",
+        what="CPU per event to produce telemetry",
+        unit="us",
+        floor=2.5,
+        better="lower",
+        peer="nats-py js.publish, one event a message",
+        peer_unit="us",
+    ),
+    Goal(
+        id="telemetry.consume",
+        group="telemetry",
+        what="CPU per event to consume telemetry",
+        unit="us",
+        floor=6,
+        better="lower",
+        peer="nats-py fetch + ack, one event a message",
+        peer_unit="us",
+    ),
+    Goal(
+        id="recovery.first",
+        group="recovery",
+        what="server killed, back after 2 s: until the first result",
+        unit="s",
+        floor=1,
+        better="lower",
+        peer="nats-py fetch(64) + gather, uvloop",
+        peer_unit="s",
+    ),
+    Goal(
+        id="recovery.lost",
+        group="recovery",
+        what="acknowledged events without a result after the kill",
+        unit="events",
+        floor=0,
+        better="lower",
+    ),
+    Goal(
+        id="fairness.delay",
+        group="fairness",
+        what="what one message of 1.5 s adds to the slowest of the others",
+        unit="ms",
+        floor=50,
+        better="lower",
+        peer="FastStream, msgspec, uvloop",
+        peer_unit="ms",
+    ),
+    Goal(
+        id="subscribe.answered",
+        group="subscribe",
+        what="subscribe, barrier, request from another connection: answered of 400",
+        unit="requests",
+        floor=400,
+        better="higher",
+        peer="nats-py subscribe + flush",
+        peer_unit="requests",
+    ),
+    Goal(
+        id="tracing.span",
+        group="tracing",
+        what="CPU per message of a recorded span, 100 % sampled",
+        unit="us",
+        floor=150,
+        better="lower",
+        peer="tracing off",
+        peer_unit="us/hop",
+    ),
+    Goal(
+        id="codec.roundtrip",
+        group="codec",
+        what="encode + decode of the sample event / pydantic",
+        unit="ratio",
+        floor=0.4,
+        better="lower",
+        peer="pydantic",
+        peer_unit="ns",
+    ),
+)
+
+GROUPS: Final = tuple(dict.fromkeys(each.group for each in GOALS))
+
+
+class UnknownGroupError(ValueError):
+    """Nobody measures that."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no such group: {name}; there are {', '.join(GROUPS)}")
+
+
+def goals_of(group: str) -> list[Goal]:
+    """Return what a group measures.
+
+    Raises:
+        UnknownGroupError: there is none of that name.
+    """
+    found = [each for each in GOALS if each.group == group]
+    if not found:
+        raise UnknownGroupError(group)
+    return found
