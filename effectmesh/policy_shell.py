@@ -6,26 +6,19 @@ then the first manifest is considered.
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import anyio
-import msgspec
-from nats.aio.msg import Msg
 
 from actors.economic_engine.publisher import PolicyPublisher
 from actors.economic_engine.tracker import Tracker
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Clock
-from actors.runtime.feed import Feed
+from actors.runtime.telemetry import read_telemetry
 from actors.runtime.watch import Watched
-from actors.runtime.wire import Delivery
 from schemas.routing import ProviderRecord, RoutingManifest
 from schemas.telemetry import TelemetryPacket
-from subjects import build
-from subjects.topology import MANIFEST_KEY, TLM
-
-log = logging.getLogger("effectmesh.policy")
+from subjects.topology import MANIFEST_KEY
 
 TICK_S: Final = 1.0
 """How often the publisher is asked whether a manifest is due."""
@@ -50,15 +43,12 @@ class PolicyShell:
         self._routing = routing
         self._registry = registry
         self._clock = clock
-        self._packets = msgspec.json.Decoder(TelemetryPacket)
         self._critical = anyio.Event()
 
     async def run(self) -> None:
         """Replay, then publish until cancelled."""
-        feed = Feed(bus=self._bus, stream=TLM, subject=build.all_telemetry())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(feed.run, self._take)
-            await feed.caught_up.wait()
+            await tasks.start(read_telemetry, self._bus, self._take)
             tasks.start_soon(self._follow_registry)
             # Forced once: providers may have changed while nobody looked.
             self._critical.set()
@@ -67,12 +57,7 @@ class PolicyShell:
                 with anyio.move_on_after(TICK_S):
                     await self._critical.wait()
 
-    async def _take(self, message: Msg, _: Delivery) -> None:
-        try:
-            packet = self._packets.decode(message.data)
-        except msgspec.DecodeError as poison:
-            log.error("a telemetry packet is ignored: %s", poison)
-            return
+    def _take(self, packet: TelemetryPacket) -> None:
         if any(each.critical for each in self._tracker.observe(packet)):
             self._critical.set()
 

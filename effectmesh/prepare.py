@@ -23,9 +23,10 @@ DISABLED = "disabled"
 WALLET = JobId("wallet")
 
 
-def topology_for(records: Iterable[ProviderRecord]) -> Topology:
+def topology_for(records: Iterable[ProviderRecord], *, replicas: int = 1) -> Topology:
     """Return everything that must exist on the broker to serve these providers."""
-    return topology((each.lane, each.provider_id) for each in records if each.status != DISABLED)
+    served = [(each.lane, each.provider_id) for each in records if each.status != DISABLED]
+    return topology(served, replicas=replicas)
 
 
 async def prepare(settings: Settings) -> None:
@@ -43,7 +44,8 @@ async def prepare(settings: Settings) -> None:
         records = PostgresRecords(pool=pool, clock=clock)
         registry = ProviderRegistry(records=records, clock=clock)
         await registry.seed(shipped())
-        await provision.apply(bus, topology_for(await records.current()))
+        current = await records.current()
+        await provision.apply(bus, topology_for(current, replicas=settings.replicas))
         await bus.say(await registry.entries())
         await _welcome(bus, settings, clock)
 

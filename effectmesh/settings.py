@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,6 +33,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where the embedded servers, the media and the secrets live."""
     nats_url: str = ""
     """A broker of your own, ``nats://user:password@host:4222``; empty starts the embedded one."""
+    nats_users_file: str = ""
+    """A JSON file that gives each module a user of its own, see ``nats/README.md``."""
+    replicas: Literal[1, 3] = 1
+    """How many servers of the broker's cluster keep each message."""
     postgres_url: str = ""
     """A database of your own, ``postgresql://…``; empty starts the embedded one."""
     redis_url: str = ""
@@ -54,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A bearer token for the command line, instead of the local ones."""
     allowed_origins: str = ""
     """Web origins, apart from our own, that may open a WebSocket; separated by commas."""
+    health_port: Port = 0
+    """Where one process answers ``/livez`` and ``/readyz``, on this machine only; 0 is nowhere."""
     comfyui_urls: str = ""
     """ComfyUI hosts, separated by commas, an agent for each. Empty starts embedded renderers."""
     renderers: Annotated[int, Meta(ge=0, le=16)] = 2
@@ -65,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_upload_mb: Annotated[int, Meta(ge=1)] = 500
     max_duration_s: Annotated[int, Meta(ge=1)] = 60
     log_level: str = "INFO"
+    otlp_endpoint: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
+    """A collector of traces, such as ``http://127.0.0.1:4318``, by OTLP/HTTP; empty: none."""
 
     @property
     def public_url(self) -> str:
@@ -101,6 +109,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         if value:
             values[field] = value
     values["home"] = str(Path(values.get("home", default_home(environ))).expanduser().absolute())
+    if users := values.get("nats_users_file"):
+        values["nats_users_file"] = str(Path(users).expanduser().absolute())
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as wrong:

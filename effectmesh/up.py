@@ -179,7 +179,10 @@ async def stack_up(settings: Settings) -> AsyncIterator[Stack]:
     port = _free_port(settings.http_host, settings.http_port)
     servers = servers_of(settings)
     async with servers as endpoints:
-        whole = msgspec.structs.replace(resolved(settings, endpoints), http_port=port)
+        # Its processes are watched by the stack itself; they cannot share one port for probes.
+        whole = msgspec.structs.replace(
+            resolved(settings, endpoints), http_port=port, health_port=0
+        )
         state.tokens(whole)
         state.routing_key(whole)
         await prepare(whole)

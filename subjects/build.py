@@ -11,6 +11,7 @@ from schemas.progress import JobProgressed
 from schemas.telemetry import TelemetryPacket
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SUBJECT: Final = re.compile(rf"{_TOKEN.pattern}(?:\.{_TOKEN.pattern})*")
 
 OWNER: Final[dict[type[Message], Module]] = {
     events.JobStarted: Module.ORCHESTRATOR,
@@ -130,16 +131,6 @@ def command(said: Command) -> str:
     return _join("cmd", ADDRESSEE[kind], kind.__name__, said.tenant_id, said.correlation_id)
 
 
-def addressed(subject: str) -> tuple[str, str, str] | None:
-    """Return the kind, tenant and job that the subject of a message names, if it names a job."""
-    tokens = subject.split(".")
-    if len(tokens) != ADDRESSED_TOKENS:
-        return None
-    if tokens[0] == "due":
-        return commands.Wake.__name__, tokens[2], tokens[3]
-    return tokens[2], tokens[3], tokens[4]
-
-
 def facts_of(kind: type[Event]) -> str:
     """Return the filter for every fact of one kind."""
     return _join("evt", OWNER[kind], kind.__name__) + ".>"
@@ -205,6 +196,16 @@ def due_for(module: Module) -> str:
     return _join("due", module) + ".>"
 
 
+def addressed(subject: str) -> tuple[str, str, str] | None:
+    """Return the kind, tenant and job that the subject of a message names, if it names a job."""
+    tokens = subject.split(".")
+    if len(tokens) != ADDRESSED_TOKENS:
+        return None
+    if tokens[0] == "due":
+        return commands.Wake.__name__, tokens[2], tokens[3]
+    return tokens[2], tokens[3], tokens[4]
+
+
 def dead_letter(module: Module) -> str:
     """Return the subject of one module's dead letters."""
     return _join("dlq", module)
@@ -240,6 +241,11 @@ def log(category: str, module: str, severity: str) -> str:
     return _join("log", category, module, severity)
 
 
+def inbox_prefix(module: Module) -> str:
+    """Return what the inboxes of a module begin with when it has a user of its own."""
+    return "_INBOX_" + _join(module)
+
+
 def ask(question: type) -> str:
     """Return the request/reply subject of one kind of question."""
     if question not in ANSWERER:
@@ -248,7 +254,11 @@ def ask(question: type) -> str:
 
 
 def _join(*tokens: str) -> str:
+    joined = ".".join(tokens)
+    # One look at the whole, as it is done for every message; a dot in a token shows in the count.
+    if _SUBJECT.fullmatch(joined) and joined.count(".") == len(tokens) - 1:
+        return joined
     for token in tokens:
         if not _TOKEN.fullmatch(token):
             raise InvalidTokenError(token)
-    return ".".join(tokens)
+    return joined

@@ -44,6 +44,8 @@ class Stream(Struct, frozen=True, kw_only=True):
     max_msgs_per_subject: int = 0
     duplicate_window_s: int = 10 * MINUTE
     allow_schedules: bool = False
+    allow_batched: bool = False
+    """Takes batches by fast ingest, with one acknowledgement each."""
     persist_async: bool = False
     deny_delete: bool = False
 
@@ -82,6 +84,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     streams: tuple[Stream, ...]
     consumers: tuple[Consumer, ...]
     buckets: tuple[Bucket, ...]
+    replicas: int = 1
+    """How many servers keep each message: 1, or 3 in a cluster."""
 
 
 EVT: Final = "EVT"
@@ -142,6 +146,7 @@ STREAMS: Final = (
         description="packed telemetry, apart from the business facts",
         max_age_s=8 * DAY,
         max_bytes=2 * GIB,
+        allow_batched=True,
         persist_async=True,
     ),
     Stream(
@@ -269,7 +274,7 @@ def gpu_consumer(lane: str, provider_id: str) -> Consumer:
     )
 
 
-def topology(providers: Iterable[tuple[str, str]] = ()) -> Topology:
+def topology(providers: Iterable[tuple[str, str]] = (), *, replicas: int = 1) -> Topology:
     """Return everything that must exist, for the given (lane, provider id) pairs."""
     heard = tuple(
         Consumer(
@@ -311,4 +316,5 @@ def topology(providers: Iterable[tuple[str, str]] = ()) -> Topology:
         streams=STREAMS,
         consumers=(*heard, *obeyed, *woken, indexed, *rendered),
         buckets=BUCKETS,
+        replicas=replicas,
     )

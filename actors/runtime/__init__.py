@@ -14,9 +14,12 @@
 ``record``     the saga record: state and everything the step says, stored together
 ``feed``       everything on a subject in order, stored first and then live
 ``watch``      a local copy of a key-value bucket
+``sweeper``    lets sagas speak that stored their words and never said them
 ``answers``    serves questions over request/reply
 ``progress``   live progress, which may be lost
 ``host``       runs actors in one process, restarts what fails
+``micro``      what each of them did, for ``nats micro`` and ``effectmesh actors``
+``health``     whether a process lives and can work, over HTTP
 ``provision``  makes the server's streams what ``subjects`` declares
 ``queries``    SQL by name
 ``errors``     what can go wrong between an actor and the bus

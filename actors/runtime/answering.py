@@ -6,7 +6,6 @@ leads to a redelivery, and the redelivery says the same under the same ids.
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,16 +15,18 @@ import msgspec
 from msgspec import Struct, structs
 from nats.aio.msg import Msg
 
-from actors.runtime.bus import Bus
-from actors.runtime.contract import GiveUp, TryLater
+from actors.runtime import reports
+from actors.runtime.contract import GiveUp, SystemClock, TryLater
 from actors.runtime.envelope import UNREADABLE, mismatch
 from actors.runtime.errors import BusError
+from actors.runtime.logs import About, ActionLog, Counted, Tally
+from actors.runtime.tracing import UNTRACED, Tracer, current
+from actors.runtime.transport import Transport
 from actors.runtime.wire import MSG_ID, SCHEMA, Delivery, Sayable
 from schemas.base import Module
 from subjects import build
+from subjects.template import place
 from subjects.topology import Consumer
-
-log = logging.getLogger("effectmesh.worker")
 
 Away = tuple[type[Exception], ...]
 """Errors that say that something the actor needs does not answer."""
@@ -75,18 +76,28 @@ class Decode(Protocol):
         ...
 
 
+class Report(Protocol):
+    """Says that messages were put off."""
+
+    def __call__(self, journal: ActionLog, counted: Counted, /, *, why: str) -> None:
+        """Say it."""
+        ...
+
+
 class Answering:
     """What is under way for one actor, and how each message ends."""
 
     def __init__(
         self,
         *,
-        bus: Bus,
+        bus: Transport,
         module: Module,
         decoder: Decode,
         receive: Receive,
         dice: random.Random,
         away: Away = (),
+        tracer: Tracer = UNTRACED,
+        log: ActionLog | None = None,
     ) -> None:
         self._bus = bus
         self._module = module
@@ -94,6 +105,10 @@ class Answering:
         self._receive = receive
         self._dice = dice
         self._away = away
+        self._tracer = tracer
+        self.log = log or ActionLog(module=module, clock=SystemClock())
+        self._stores = Tally()
+        self._words = Tally()
         self._failures: dict[int, int] = {}
         self._beaten: dict[str, float] = {}
         self.done = 0
@@ -108,10 +123,18 @@ class Answering:
         """Count a message as under way, from now on until ``answer`` is over."""
         self._beaten[message.reply] = time.monotonic()
 
+    def forget(self) -> None:
+        """Nothing is under way any more: those who did it were ended."""
+        self._beaten.clear()
+
     async def answer(self, message: Msg, consumer: Consumer) -> None:
         """Answer a message that ``begin`` was called for."""
+        span = self._tracer.processing(message, module=self._module, consumer=consumer.name)
         try:
-            await self._bus.send(message.reply, await self._verdict(message, consumer))
+            with span:
+                verdict = await self._verdict(message, consumer)
+                span.settled(verdict)
+            await self._bus.send(message.reply, verdict)
             self.done += 1
         finally:
             self._beaten.pop(message.reply, None)
@@ -125,12 +148,13 @@ class Answering:
                 await self._bus.send(reply, IN_PROGRESS)
 
     async def _verdict(self, message: Msg, consumer: Consumer) -> bytes:
-        if Delivery.of(message.reply).delivered > consumer.patience:
+        if Delivery.count(message.reply) > consumer.patience:
             return await self._bury(message, "exhausted", "delivered too often")
         try:
             heard = self._decoder.decode(message.data)
         except UNREADABLE as poison:
             return await self._bury(message, "poison", str(poison))
+        current().about(heard)
         if wrong := mismatch(message.subject, heard, (message.headers or {}).get(SCHEMA, "")):
             return await self._bury(message, "misaddressed", wrong)
         try:
@@ -140,14 +164,16 @@ class Answering:
         except GiveUp as gave_up:
             return await self._bury(message, "gave_up", str(gave_up))
         except BusError as away:
-            log.warning("%s: %s", self._module, away)
+            self._put_off(self._words, reports.saying_failed, message, str(away))
             return nak(NAK_BASE_S)
         except self._away as away:
             # What the actor needs is away, which is no fault of the message: it is not counted.
-            log.warning("%s waits: %s: %s", self._module, type(away).__name__, away)
+            why = f"{type(away).__name__}: {away}"
+            self._put_off(self._stores, reports.store_away, message, why)
             return nak(AWAY_S)
         except Exception as bug:
-            log.exception("%s failed on %s", self._module, message.subject)
+            current().failed(f"{type(bug).__name__}: {bug}")
+            reports.handler_failed(self.log, about(message), subject=message.subject, bug=bug)
             return await self._again(message, consumer, bug)
         return ACK
 
@@ -177,7 +203,7 @@ class Answering:
             headers=dict(message.headers or {}),
             body=message.data.decode("utf-8", "replace"),
         )
-        log.error("%s: dead letter from %s: %s (%s)", self._module, message.subject, why, reason)
+        current().failed(f"{reason}: {why}")
         try:
             await self._bus.publish(
                 build.dead_letter(self._module),
@@ -185,9 +211,24 @@ class Answering:
                 {MSG_ID: f"dlq:{origin.stream}:{origin.consumer}:{origin.sequence}"},
             )
         except BusError as away:
-            log.warning("%s: the dead letter could not be stored: %s", self._module, away)
+            reports.letter_not_stored(
+                self.log, about(message), subject=message.subject, why=str(away)
+            )
             return nak(NAK_BASE_S)
+        reports.dead_letter(
+            self.log, about(message), subject=message.subject, why=letter.error, reason=reason
+        )
         return TERMINATE
+
+    def _put_off(self, tally: Tally, report: Report, message: Msg, why: str) -> None:
+        if counted := tally.add(about(message)):
+            report(self.log, counted, why=why)
+
+
+def about(message: Msg) -> About:
+    """Return the job and tenant that a message's subject names."""
+    where = place(message.subject)
+    return About(where.job, where.tenant)
 
 
 def _sealed(letter: DeadLetter) -> bytes:

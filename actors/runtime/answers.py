@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
@@ -12,11 +12,12 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from actors.runtime.answering import AWAY_S, Away
-from actors.runtime.bus import ASK_ERROR, ASK_RETRY_AFTER, Bus
+from actors.runtime.bus import ASK_ERROR, ASK_RETRY_AFTER
 from actors.runtime.contract import Answerer, TryLater
+from actors.runtime.tracing import UNTRACED, Tracer, current
+from actors.runtime.transport import Received, Transport
 from actors.runtime.wire import encode
 from schemas.base import Module
 from subjects import build
@@ -31,13 +32,19 @@ WHY_CHARACTERS: Final = 1000
 
 
 async def serve_answers(
-    *, bus: Bus, module: Module, answerers: Mapping[type[Struct], Answerer], away: Away = ()
+    *,
+    bus: Transport,
+    module: Module,
+    answerers: Mapping[type[Struct], Answerer],
+    away: Away = (),
+    tracer: Tracer = UNTRACED,
 ) -> None:
     """Answer until cancelled. ``away`` are the errors of absent stores: ask again later."""
     slots = anyio.Semaphore(CONCURRENCY)
     async with anyio.create_task_group() as tasks, AsyncExitStack() as subscriptions:
         for question, answerer in answerers.items():
-            handle = partial(_begin, tasks, slots, bus, question, answerer, away)
+            answer = partial(_traced, tracer, module, bus, question, answerer, away)
+            handle = partial(_begin, tasks, slots, answer)
             await subscriptions.enter_async_context(
                 bus.subscribed(build.ask(question), handle, queue=module)
             )
@@ -48,25 +55,39 @@ async def serve_answers(
 async def _begin(
     tasks: TaskGroup,
     slots: anyio.Semaphore,
-    bus: Bus,
-    question: type[Struct],
-    answerer: Answerer,
-    away: Away,
-    message: Msg,
+    answer: Callable[[Received], Awaitable[None]],
+    message: Received,
 ) -> None:
     if not message.reply:
         return
     await slots.acquire()
-    tasks.start_soon(_answer, slots, bus, question, answerer, away, message)
+    tasks.start_soon(_in_slot, slots, answer, message)
 
 
-async def _answer(
-    slots: anyio.Semaphore,
-    bus: Bus,
+async def _in_slot(
+    slots: anyio.Semaphore, answer: Callable[[Received], Awaitable[None]], message: Received
+) -> None:
+    try:
+        await answer(message)
+    finally:
+        slots.release()
+
+
+async def _traced(
+    tracer: Tracer,
+    module: Module,
+    bus: Transport,
     question: type[Struct],
     answerer: Answerer,
     away: Away,
-    message: Msg,
+    message: Received,
+) -> None:
+    with tracer.replying(message, module=module):
+        await _answer(bus, question, answerer, away, message)
+
+
+async def _answer(
+    bus: Transport, question: type[Struct], answerer: Answerer, away: Away, message: Received
 ) -> None:
     try:
         asked = msgspec.json.decode(message.data, type=question)
@@ -81,10 +102,9 @@ async def _answer(
     except Exception as bug:
         # The asker must not wait for a time-out because of a bug here.
         log.exception("%s cannot be answered", question.__name__)
+        current().failed(f"{type(bug).__name__}: {bug}")
         why = f"{type(bug).__name__}: {_one_line(bug)}"
         await bus.send(message.reply, b"", headers={ASK_ERROR: why})
-    finally:
-        slots.release()
 
 
 def _one_line(error: Exception) -> str:

@@ -9,29 +9,32 @@ what it already has.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.aio.subscription import Subscription
+from nats.errors import BadSubscriptionError, ConnectionClosedError, OutboundBufferLimitError
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
 
+from actors.runtime.client import QuickClient
 from actors.runtime.errors import (
     ApiError,
     AskError,
     BusUnavailableError,
     CannotConnectError,
     NoStreamError,
+    NotLetInError,
     NotPermittedError,
     WrongLastSequenceError,
 )
+from actors.runtime.tracing import carried
 from actors.runtime.wire import Outgoing, Sayable, encode, outgoing
 from subjects import build
 
@@ -39,11 +42,20 @@ T = TypeVar("T")
 Handler = Callable[[Msg], Awaitable[None]]
 
 CONNECT_TIMEOUT_S: Final = 5.0
+INBOX_PREFIX: Final = "_INBOX"
 RECONNECT_WAIT_S: Final = 0.25
 ACK_TIMEOUT_S: Final = 5.0
-"""How long one try of a publish waits for its acknowledgement."""
+"""How long one try of a publish waits for its acknowledgement, give or take the next."""
+EXPIRE_EVERY_S: Final = 0.25
 PUBLISH_TRIES: Final = 6
+LEADER_TIMEOUT_S: Final = 1.0
+"""The same for the first try in a cluster: a leader that steps down takes some with it."""
+ELECTION_WAIT_S: Final = 0.1
+ELECTION_TRIES: Final = 150
+"""How long a cluster may take to elect a leader, the seconds in which it notices included."""
 ASK_TIMEOUT_S: Final = 5.0
+LEAVE_S: Final = 1.0
+"""How long what was sent before a subscription ended may take to be handled."""
 API_TIMEOUT_S: Final = 5.0
 PENDING_BYTES: Final = 64 * 1024 * 1024
 """What is kept to be sent while the broker is away."""
@@ -53,6 +65,7 @@ NO_RESPONDERS: Final = "503"
 ASK_ERROR: Final = "Ask-Error"
 ASK_RETRY_AFTER: Final = "Ask-Retry-After"
 
+_REFUSED: Final = "authorization violation"
 _VIOLATION: Final = re.compile(r"permissions violation for publish to \"([^\"]+)\"", re.IGNORECASE)
 
 
@@ -84,11 +97,17 @@ class Bus:
     """One connection. Made by ``connected``."""
 
     def __init__(self) -> None:
-        self._client = Client()
+        self._client = QuickClient(self._acknowledged)
         self._prefix = ""
         self._count = 0
         self._waiting: dict[str, _Waiter] = {}
+        self._expiring: asyncio.TimerHandle | None = None
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+        self._connected = False
+        self._lost: set[str] = set()
+        """What waited for an answer when the connection broke."""
+        self._clustered = False
+        self._first_wait_s = ACK_TIMEOUT_S
         self.last_error = ""
 
     @property
@@ -113,6 +132,9 @@ class Bus:
             ApiError: the stream refused it, because it is full for instance.
         """
         orders = [outgoing(each) for each in said]
+        if len(orders) == 1 and not orders[0].purge:
+            await self._say_one(orders[0])
+            return
         opened: list[tuple[Outgoing, _Waiter]] = []
         try:
             # All are written before the first acknowledgement is awaited: the connection keeps
@@ -123,12 +145,30 @@ class Bus:
                     opened.clear()
                     await self.api(f"STREAM.PURGE.{order.purge}", {"filter": order.subject})
                     continue
-                waiter = await self._write(order.subject, bytes(order.data), order.headers)
+                waiter = await self._write(
+                    order.subject, bytes(order.data), order.headers, self._first_wait_s
+                )
                 opened.append((order, waiter))
             await self._confirm(opened)
         finally:
             for _, waiter in opened:
                 self._forget(waiter)
+
+    async def _say_one(self, order: Outgoing) -> None:
+        """Do for one message what ``say`` does for several, without the bookkeeping."""
+        data = bytes(order.data)
+        waiter = await self._write(order.subject, data, order.headers, self._first_wait_s)
+        try:
+            answer = await waiter.future
+        except _TryAgain:
+            await self.publish(order.subject, data, order.headers)
+        else:
+            if self._clustered and _nobody(answer):
+                await self.publish(order.subject, data, order.headers)
+            else:
+                pub_ack(order.subject, answer.data, answer.headers)
+        finally:
+            self._forget(waiter)
 
     async def publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
         """Store one message and return where it is.
@@ -137,9 +177,11 @@ class Bus:
             WrongLastSequenceError: an expected sequence in the headers was not the last one.
             BusUnavailableError, NotPermittedError, NoStreamError, ApiError: as ``say``.
         """
-        for _ in range(PUBLISH_TRIES):
+        headers = {**carried(), **headers}
+        for number in range(PUBLISH_TRIES):
             try:
-                answer = await self._wait(await self._write(subject, data, headers))
+                within_s = min(ACK_TIMEOUT_S, self._first_wait_s * 2.0**number)
+                answer = await self._led(subject, data, headers, within_s)
             except _TryAgain:
                 continue
             return pub_ack(subject, answer.data, answer.headers)
@@ -166,14 +208,33 @@ class Bus:
                 answer = await self._wait(waiter)
             except _TryAgain:
                 await self.publish(order.subject, bytes(order.data), order.headers)
+                continue
+            if self._clustered and _nobody(answer):
+                await self.publish(order.subject, bytes(order.data), order.headers)
             else:
                 pub_ack(order.subject, answer.data, answer.headers)
 
-    async def _write(self, subject: str, data: bytes, headers: dict[str, str]) -> _Waiter:
+    async def _led(
+        self, subject: str, data: bytes, headers: dict[str, str], within_s: float
+    ) -> Msg:
+        """Write until somebody answers: nobody does while a cluster elects a stream's leader."""
+        for _ in range(ELECTION_TRIES if self._clustered else 0):
+            answer = await self._wait(await self._write(subject, data, headers, within_s))
+            if not _nobody(answer):
+                return answer
+            await asyncio.sleep(ELECTION_WAIT_S)
+        return await self._wait(await self._write(subject, data, headers, within_s))
+
+    async def _write(
+        self, subject: str, data: bytes, headers: dict[str, str], within_s: float = ACK_TIMEOUT_S
+    ) -> _Waiter:
         self._count += 1
         reply = f"{self._prefix}{self._count}"
-        waiter = _Waiter(reply, subject, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(reply, subject, loop.create_future(), loop.time() + within_s)
         self._waiting[reply] = waiter
+        if self._expiring is None:
+            self._expiring = loop.call_later(EXPIRE_EVERY_S, self._expire)
         try:
             await self.send(subject, data, reply=reply, headers=headers or None)
         except BaseException:
@@ -183,16 +244,28 @@ class Bus:
 
     async def _wait(self, waiter: _Waiter) -> Msg:
         try:
-            async with asyncio.timeout(ACK_TIMEOUT_S):
-                return await waiter.future
-        except TimeoutError:
-            raise _TryAgain from None
+            return await waiter.future
         finally:
             self._forget(waiter)
 
+    def _expire(self) -> None:
+        """Wait no longer for what was written too long ago.
+
+        One look at everybody now and then: a timer for each would cost more than the publish.
+        """
+        self._expiring = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for waiter in self._waiting.values():
+            if waiter.until <= now and not waiter.future.done():
+                waiter.future.set_exception(_TryAgain())
+        if self._waiting:
+            self._expiring = loop.call_later(EXPIRE_EVERY_S, self._expire)
+
     def _forget(self, waiter: _Waiter) -> None:
         """Wait no longer; what an earlier failure left unread is not worth a warning."""
-        self._waiting.pop(waiter.reply, None)
+        if self._waiting.pop(waiter.reply, None) is None:
+            return  # it has its answer
         if not waiter.future.cancel() and not waiter.future.cancelled():
             waiter.future.exception()
 
@@ -204,7 +277,9 @@ class Bus:
         Raises:
             AskError: nobody answered, in time or at all, or the module could not answer now.
         """
-        reply = await self._request(build.ask(type(question)), encode(question), timeout=timeout)
+        reply = await self._request(
+            build.ask(type(question)), encode(question), timeout=timeout, headers=dict(carried())
+        )
         headers = reply.headers or {}
         if why := headers.get(ASK_ERROR):
             later = headers.get(ASK_RETRY_AFTER)
@@ -217,6 +292,7 @@ class Bus:
         Raises:
             ApiError: the server refused.
             AskError: JetStream is off, or the broker is away.
+            NotPermittedError: this user may not call that.
         """
         data = b"" if body is None else msgspec.json.encode(body)
         reply = await self._request("$JS.API." + call, data, timeout=API_TIMEOUT_S)
@@ -235,15 +311,23 @@ class Bus:
             return None
         return int(headers["Nats-Sequence"]), reply.data
 
-    async def _request(self, subject: str, data: bytes, *, timeout: float) -> Msg:
+    async def _request(
+        self, subject: str, data: bytes, *, timeout: float, headers: dict[str, str] | None = None
+    ) -> Msg:
+        waiter = await self._write(subject, data, headers or {}, math.inf)
         try:
-            return await self._client.request(subject, data, timeout=timeout)
-        except NoRespondersError:
-            raise AskError(f"nobody answers {subject}", retry_after=1.0) from None
-        except (NatsTimeoutError, TimeoutError):
+            async with asyncio.timeout(timeout):
+                reply = await waiter.future
+        except TimeoutError:
             raise AskError(f"no answer to {subject} in {timeout:g} s", retry_after=1.0) from None
-        except ConnectionClosedError as closed:
-            raise BusUnavailableError(subject, after_s=0) from closed
+        except _TryAgain:
+            why = f"the connection was lost before {subject} was answered"
+            raise AskError(why, retry_after=RECONNECT_WAIT_S) from None
+        finally:
+            self._forget(waiter)
+        if _nobody(reply):
+            raise AskError(f"nobody answers {subject}", retry_after=1.0)
+        return reply
 
     # -- hearing ----------------------------------------------------------------------------
 
@@ -255,15 +339,21 @@ class Bus:
     async def subscribed(
         self, subject: str, handle: Handler, *, queue: str = ""
     ) -> AsyncIterator[None]:
-        """Call ``handle`` for every message until the block is left."""
+        """Call ``handle`` for every message until the block is left.
+
+        What the server had sent by then is still handled, unless the block ends with an error: a
+        worker that stops can give it back at once.
+        """
         subscription = await self._client.subscribe(
             subject, queue=queue, cb=handle, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         try:
             yield
+            await self._drain(subscription)
         finally:
             if not self._client.is_closed:
-                await subscription.unsubscribe()
+                with suppress(BadSubscriptionError):  # it was drained
+                    await subscription.unsubscribe()
 
     @contextmanager
     def reconnecting(self, call: Callable[[], Awaitable[None]]) -> Iterator[None]:
@@ -283,44 +373,72 @@ class Bus:
         await self._client.flush()
         await self._client.flush()
 
+    async def _drain(self, subscription: Subscription) -> None:
+        if not self.alive:
+            return
+        with suppress(TimeoutError, NatsError):
+            async with asyncio.timeout(LEAVE_S):
+                # The barrier first: the flush of nats-py's ``drain`` may overtake its request.
+                await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001  no other way
+                await self.barrier()
+                await subscription.drain()
+
     # -- the connection ---------------------------------------------------------------------
 
-    async def _connect(self, url: str, name: str) -> None:
+    async def _connect(self, url: str, name: str, inbox_prefix: str) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._client.connect(
-                    url,
+                    url.split(","),
                     name=name,
+                    inbox_prefix=inbox_prefix,
+                    # said for every server: those the cluster tells us of come without
+                    **_login(url),
                     connect_timeout=2,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=RECONNECT_WAIT_S,
                     pending_size=PENDING_BYTES,
+                    # ``subjects.build`` has checked every token of what we say; what we answer to
+                    # came from the server
+                    skip_subject_validation=True,
                     ping_interval=20,
                     error_cb=self._error,
                     reconnected_cb=self._reconnected,
-                    disconnected_cb=self._nothing,
+                    disconnected_cb=self._disconnected,
                     closed_cb=self._nothing,
                 )
         except TimeoutError:
             reason = self.last_error or f"no answer in {CONNECT_TIMEOUT_S:g} s"
             raise CannotConnectError(_without_secret(url), reason) from None
+        except _NotLetIn:
+            raise NotLetInError(_without_secret(url)) from None
         except (NatsError, OSError) as refused:
             raise CannotConnectError(_without_secret(url), str(refused)) from refused
+        self._connected = True
+        if self._client._server_info.get("cluster"):  # noqa: SLF001  no other way
+            self._clustered, self._first_wait_s = True, LEADER_TIMEOUT_S
         self._prefix = self.new_inbox() + "."
+        self._client.quick = self._prefix.encode()
         await self._client.subscribe(
             self._prefix + "*",
-            cb=self._acknowledged,
+            cb=self._answered,
             pending_msgs_limit=-1,
             pending_bytes_limit=-1,
         )
 
     async def _close(self) -> None:
+        if self._expiring is not None:
+            self._expiring.cancel()
         if not self._client.is_closed:
             await self._client.close()
 
-    async def _acknowledged(self, answer: Msg) -> None:
+    async def _answered(self, answer: Msg) -> None:
+        self._acknowledged(answer)
+
+    def _acknowledged(self, answer: Msg) -> None:
         waiter = self._waiting.get(answer.subject)
         if waiter is not None and not waiter.future.done():
+            del self._waiting[answer.subject]
             waiter.future.set_result(answer)
 
     async def _error(self, error: Exception) -> None:
@@ -328,6 +446,9 @@ class Bus:
         if AUTHORIZATION in self.last_error.lower() and not self.alive:
             told = self.last_error  # the reset that follows a refused login explains nothing
         self.last_error = told
+        if not self._connected and _REFUSED in told.lower():
+            # nats-py would try again until the time is up; this raises through its ``connect``.
+            raise _NotLetIn
         violation = _VIOLATION.search(self.last_error)
         if violation is None:
             return
@@ -336,15 +457,25 @@ class Bus:
             if waiter.subject.lower() == violation[1].lower() and not waiter.future.done():
                 waiter.future.set_exception(NotPermittedError(waiter.subject))
 
+    async def _disconnected(self) -> None:
+        self._lost.update(self._waiting)
+
     async def _reconnected(self) -> None:
-        for waiter in self._waiting.values():
-            if not waiter.future.done():
+        # What was written since waits in nats-py's buffer or is answered already. To publish it
+        # again is harmless; a question is given up only when it went out on the old connection.
+        lost, self._lost = self._lost, set()
+        for reply, waiter in self._waiting.items():
+            if (waiter.until < math.inf or reply in lost) and not waiter.future.done():
                 waiter.future.set_exception(_TryAgain())
         for call in tuple(self._on_reconnect):
             await call()
 
     async def _nothing(self) -> None:
         """Keep nats-py from printing; reconnecting is its business, re-sending ours."""
+
+
+class _NotLetIn(Exception):
+    """The first connection was refused for who we are."""
 
 
 class _TryAgain(Exception):
@@ -355,18 +486,24 @@ class _Waiter(NamedTuple):
     reply: str
     subject: str
     future: asyncio.Future[Msg]
+    until: float
+    """On the loop's clock."""
 
 
 @asynccontextmanager
-async def connected(url: str, *, name: str) -> AsyncIterator[Bus]:
+async def connected(url: str, *, name: str, inbox_prefix: str = INBOX_PREFIX) -> AsyncIterator[Bus]:
     """Yield a bus on the broker at ``url``, and close it afterwards.
 
+    ``url`` may name several servers of a cluster with commas between. A user that may subscribe to
+    inboxes of its own only needs its ``inbox_prefix``.
+
     Raises:
-        CannotConnectError: in ``CONNECT_TIMEOUT_S`` nobody let us in.
+        CannotConnectError: in ``CONNECT_TIMEOUT_S`` nobody answered.
+        NotLetInError: user or password are wrong.
     """
     bus = Bus()
     try:
-        await bus._connect(url, name)  # noqa: SLF001  the bus is made here and only here
+        await bus._connect(url, name, inbox_prefix)  # noqa: SLF001  the bus is made here and only here
         yield bus
     finally:
         await bus._close()  # noqa: SLF001
@@ -390,6 +527,18 @@ def pub_ack(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Pub
     raise ApiError(f"publish {subject}", ack.error.err_code, ack.error.description)
 
 
+def _nobody(answer: Msg) -> bool:
+    return not answer.data and (answer.headers or {}).get("Status") == NO_RESPONDERS
+
+
+def _login(url: str) -> dict[str, str]:
+    """Return user and password, of the first of several servers that has them."""
+    for parts in map(urlsplit, url.split(",")):
+        if parts.username and parts.password is not None:
+            return {"user": unquote(parts.username), "password": unquote(parts.password)}
+    return {}
+
+
 def _without_secret(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    parts = [urlsplit(each) for each in url.split(",")]
+    return ",".join(f"{each.scheme}://{each.hostname}:{each.port}" for each in parts)

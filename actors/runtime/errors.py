@@ -16,12 +16,26 @@ class BusUnavailableError(BusError):
 
 
 class CannotConnectError(BusError):
-    """The first connection failed: wrong address, wrong credentials, or nobody there."""
+    """The first connection failed: wrong address, or nobody there."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        *,
+        remedy: str = "check EFFECTMESH_NATS_URL and that the server runs",
+    ) -> None:
+        super().__init__(f"cannot connect to nats at {url}: {reason}; {remedy}")
+
+
+class NotLetInError(CannotConnectError):
+    """The broker is there and does not know this user, or not this password."""
+
+    def __init__(self, url: str) -> None:
         super().__init__(
-            f"cannot connect to nats at {url}: {reason}; "
-            "check EFFECTMESH_NATS_URL and that the server runs"
+            url,
+            "authorization violation, it refuses this user or password",
+            remedy="check them in EFFECTMESH_NATS_URL, or in EFFECTMESH_NATS_USERS_FILE",
         )
 
 

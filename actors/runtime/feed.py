@@ -13,15 +13,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
 import anyio
-from nats.aio.msg import Msg
 
-from actors.runtime.bus import Bus
 from actors.runtime.errors import ApiError, BusError
+from actors.runtime.transport import Received, Transport
 from actors.runtime.wire import Delivery
 
 log = logging.getLogger("effectmesh.feed")
 
-Handle = Callable[[Msg, Delivery], Awaitable[None]]
+Handle = Callable[[Received, Delivery], Awaitable[None]]
 
 HEARTBEAT_S: Final = 2
 DEAF_S: Final = 3 * HEARTBEAT_S
@@ -40,7 +39,7 @@ class Feed:
     def __init__(
         self,
         *,
-        bus: Bus,
+        bus: Transport,
         stream: str,
         subject: str,
         start: Literal["all", "newest"] = "all",
@@ -87,8 +86,12 @@ class Feed:
             await self.caught_up.wait()
             reading.cancel_scope.cancel()
 
-    async def _renew(self) -> None:
+    def start_over(self) -> None:
+        """Make the consumer anew, as after a reconnect."""
         self._stale.set()
+
+    async def _renew(self) -> None:
+        self.start_over()
 
     async def _follow(self) -> None:
         self._inbox, self._expected = self._bus.new_inbox(), 0
@@ -135,7 +138,7 @@ class Feed:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._after + 1}
         return config
 
-    async def _on_message(self, message: Msg) -> None:
+    async def _on_message(self, message: Received) -> None:
         headers = message.headers or {}
         self._heard_at = time.monotonic()
         if headers.get("Status") == "100":

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from actors.runtime.bus import Bus
+from actors.runtime.transport import Transport
 from actors.runtime.wire import outgoing
 from schemas.progress import JobProgressed
 
@@ -17,7 +17,7 @@ QUEUED: Final = 256
 class LiveProgress:
     """Publishes progress lines without waiting for their acknowledgement."""
 
-    def __init__(self, *, bus: Bus) -> None:
+    def __init__(self, *, bus: Transport) -> None:
         self._bus = bus
         self._lines: deque[JobProgressed] = deque()
         self._more = anyio.Event()

@@ -6,21 +6,26 @@ go on. Only fields we declare are compared: what the server adds by itself is it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import anyio
 from msgspec import Struct
 
-from actors.runtime.bus import Bus
 from actors.runtime.errors import ApiError, AskError, BusError, DriftError
+from actors.runtime.transport import Transport
 from subjects import build
 from subjects.topology import Bucket, Consumer, Stream, Topology
 
 NANO: Final = 1_000_000_000
 STREAM_NOT_FOUND: Final = 10059
 CONSUMER_NOT_FOUND: Final = 10014
+NO_PEERS: Final = frozenset({10005, 10074})
+"""A cluster with too few servers for the copies, and a server without a cluster."""
 OLDEST_SERVER: Final = (2, 14)
 UNLIMITED: Final = -1
+JETSTREAM_TRIES: Final = 4
+JETSTREAM_WAIT_S: Final = 0.25
 
 Config = dict[str, Any]
 
@@ -57,8 +62,21 @@ class JetStreamOffError(BusError):
         super().__init__("the broker has no JetStream; add a jetstream block to its configuration")
 
 
-def stream_config(stream: Stream) -> Config:
-    """Return a stream's configuration as the server's API takes it."""
+class TooFewServersError(BusError):
+    """The broker cannot keep as many copies as are declared."""
+
+    def __init__(self, replicas: int) -> None:
+        super().__init__(
+            f"the broker has no {replicas} servers to keep copies on; "
+            "start the cluster of nats/cluster, or set EFFECTMESH_REPLICAS=1"
+        )
+
+
+def stream_config(stream: Stream, *, replicas: int = 1) -> Config:
+    """Return a stream's configuration as the server's API takes it.
+
+    Only a single copy may be written late: with several the server syncs, whatever is declared.
+    """
     config: Config = {
         "name": stream.name,
         "subjects": list(stream.subjects),
@@ -70,18 +88,20 @@ def stream_config(stream: Stream) -> Config:
         "max_bytes": stream.max_bytes or UNLIMITED,
         "max_msgs_per_subject": stream.max_msgs_per_subject or UNLIMITED,
         "duplicate_window": stream.duplicate_window_s * NANO,
-        "num_replicas": 1,
+        "num_replicas": replicas,
         "allow_direct": True,
         "deny_delete": stream.deny_delete,
     }
     if stream.allow_schedules:
         config |= {"allow_msg_schedules": True, "allow_msg_ttl": True}
-    if stream.persist_async:
+    if stream.allow_batched:
+        config["allow_batched"] = True
+    if stream.persist_async and replicas == 1:
         config["persist_mode"] = "async"
     return config
 
 
-def bucket_config(bucket: Bucket) -> Config:
+def bucket_config(bucket: Bucket, *, replicas: int = 1) -> Config:
     """Return the configuration of the stream behind a key-value bucket."""
     window_s = min(bucket.ttl_s, 120) if bucket.ttl_s else 120
     return {
@@ -95,7 +115,7 @@ def bucket_config(bucket: Bucket) -> Config:
         "max_bytes": bucket.max_bytes,
         "max_msgs_per_subject": bucket.history,
         "duplicate_window": window_s * NANO,
-        "num_replicas": 1,
+        "num_replicas": replicas,
         "allow_direct": True,
         "allow_rollup_hdrs": True,
         "deny_delete": True,
@@ -122,7 +142,7 @@ def consumer_config(consumer: Consumer) -> Config:
     return config
 
 
-async def plan(bus: Bus, declared: Topology) -> Sequence[Difference]:
+async def plan(bus: Transport, declared: Topology) -> Sequence[Difference]:
     """Return everything that is not as declared.
 
     Raises:
@@ -131,27 +151,24 @@ async def plan(bus: Bus, declared: Topology) -> Sequence[Difference]:
     """
     await _check_server(bus)
     differences: list[Difference] = []
-    for stream in declared.streams:
-        differences += await _compare_stream(bus, "stream", stream.name, stream_config(stream))
-    for bucket in declared.buckets:
-        differences += await _compare_stream(bus, "bucket", bucket.name, bucket_config(bucket))
+    for kind, name, config in _kept(declared):
+        differences += await _compare_stream(bus, kind, name, config)
     for consumer in declared.consumers:
         differences += await _compare_consumer(bus, consumer)
     return differences
 
 
-async def apply(bus: Bus, declared: Topology) -> Sequence[Difference]:
+async def apply(bus: Transport, declared: Topology) -> Sequence[Difference]:
     """Create and update what differs; return what was changed.
 
     Raises:
         ApiError: the server refuses a change, such as another storage kind for an old stream.
+        TooFewServersError: there are fewer servers than copies.
     """
     changed = await plan(bus, declared)
     names = {(each.kind, each.name): not each.field for each in changed}
-    for stream in declared.streams:
-        await _apply_stream(bus, stream_config(stream), missing=names.get(("stream", stream.name)))
-    for bucket in declared.buckets:
-        await _apply_stream(bus, bucket_config(bucket), missing=names.get(("bucket", bucket.name)))
+    for kind, name, config in _kept(declared):
+        await _apply_stream(bus, config, missing=names.get((kind, name)))
     for consumer in declared.consumers:
         if ("consumer", _consumer_name(consumer)) in names:
             await bus.api(
@@ -161,7 +178,7 @@ async def apply(bus: Bus, declared: Topology) -> Sequence[Difference]:
     return changed
 
 
-async def check(bus: Bus, declared: Topology) -> None:
+async def check(bus: Transport, declared: Topology) -> None:
     """Return when the server is as declared.
 
     Raises:
@@ -171,19 +188,37 @@ async def check(bus: Bus, declared: Topology) -> None:
         raise DriftError([str(each) for each in differences])
 
 
-async def _check_server(bus: Bus) -> None:
-    try:
-        await bus.api("INFO")
-    except (ApiError, AskError) as refused:
-        if bus.alive:
-            raise JetStreamOffError from refused
-        raise
+def _kept(declared: Topology) -> Iterator[tuple[str, str, Config]]:
+    """Yield kind, name and configuration of every stream, those behind the buckets too."""
+    for stream in declared.streams:
+        yield "stream", stream.name, stream_config(stream, replicas=declared.replicas)
+    for bucket in declared.buckets:
+        yield "bucket", bucket.name, bucket_config(bucket, replicas=declared.replicas)
+
+
+async def _check_server(bus: Transport) -> None:
     version = bus.server_version
     if tuple(int(part) for part in version.split("-")[0].split(".")[:2]) < OLDEST_SERVER:
         raise OldServerError(version)
+    for last in (*(False,) * JETSTREAM_TRIES, True):
+        try:
+            await bus.api("INFO")
+        except ApiError as refused:
+            raise JetStreamOffError from refused
+        except AskError as silent:
+            if not bus.alive:
+                raise
+            # A broker that has just started answers before its JetStream does.
+            if last:
+                raise JetStreamOffError from silent
+            await anyio.sleep(JETSTREAM_WAIT_S)
+        else:
+            return
 
 
-async def _compare_stream(bus: Bus, kind: str, name: str, declared: Config) -> list[Difference]:
+async def _compare_stream(
+    bus: Transport, kind: str, name: str, declared: Config
+) -> list[Difference]:
     try:
         found = (await bus.api(f"STREAM.INFO.{declared['name']}"))["config"]
     except ApiError as error:
@@ -193,7 +228,7 @@ async def _compare_stream(bus: Bus, kind: str, name: str, declared: Config) -> l
     return _compare(kind, name, declared, found)
 
 
-async def _compare_consumer(bus: Bus, consumer: Consumer) -> list[Difference]:
+async def _compare_consumer(bus: Transport, consumer: Consumer) -> list[Difference]:
     name = _consumer_name(consumer)
     try:
         info = await bus.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
@@ -215,12 +250,17 @@ def _compare(kind: str, name: str, declared: Config, found: Config) -> list[Diff
     ]
 
 
-async def _apply_stream(bus: Bus, config: Config, *, missing: bool | None) -> None:
+async def _apply_stream(bus: Transport, config: Config, *, missing: bool | None) -> None:
     """Create what is missing, update what differs; ``None`` is neither."""
     if missing is None:
         return
     verb = "CREATE" if missing else "UPDATE"
-    await bus.api(f"STREAM.{verb}.{config['name']}", config)
+    try:
+        await bus.api(f"STREAM.{verb}.{config['name']}", config)
+    except ApiError as refused:
+        if refused.code in NO_PEERS:
+            raise TooFewServersError(config["num_replicas"]) from refused
+        raise
 
 
 def _consumer_name(consumer: Consumer) -> str:

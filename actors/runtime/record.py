@@ -17,18 +17,19 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from actors.runtime.bus import Bus
-from actors.runtime.contract import Heard, Saga, State, TryLater
+from actors.runtime.contract import GiveUp, Heard, Saga, State, TryLater
 from actors.runtime.errors import WrongLastSequenceError
+from actors.runtime.transport import Transport
 from actors.runtime.wire import EXPECTED_LAST, Outgoing, encode, outgoing
 from schemas.base import EventId
 from subjects import build
 from subjects.topology import SAGA
 
-APPLIED_KEPT: Final = 64
-"""Messages a record remembers; more than can be in flight for one saga at once."""
+APPLIED_KEPT: Final = 512
+"""Messages a record remembers. A job hears some dozens in its life; one that comes again behind so
+many others would count twice."""
 CACHED: Final = 4096
-"""Sagas kept in memory; the others are loaded from their last record."""
+"""Sagas kept in memory, unless told otherwise; the others are loaded from their last record."""
 CONFLICT_TRIES: Final = 8
 
 
@@ -63,7 +64,7 @@ class Log(Protocol):
 class StreamLog:
     """Records in the SAGA stream."""
 
-    def __init__(self, *, bus: Bus) -> None:
+    def __init__(self, *, bus: Transport) -> None:
         self._bus = bus
 
     async def last(self, key: str) -> tuple[int, bytes] | None:
@@ -87,12 +88,18 @@ class _Known(Struct, Generic[State]):
 
 
 class Recorded(Generic[State, Heard]):
-    """A saga as an actor: ``receive`` stores the step and says its words."""
+    """A saga as an actor: ``receive`` stores the step and says its words.
 
-    def __init__(self, *, saga: Saga[State, Heard], log: Log, say: Say) -> None:
+    At most ``cached`` sagas stay in memory, those that moved last.
+    """
+
+    def __init__(
+        self, *, saga: Saga[State, Heard], log: Log, say: Say, cached: int = CACHED
+    ) -> None:
         self._saga = saga
         self._log = log
         self._say = say
+        self._cached = cached
         self._known: OrderedDict[str, _Known[State]] = OrderedDict()
         self._busy: dict[str, tuple[anyio.Lock, int]] = {}
 
@@ -117,8 +124,13 @@ class Recorded(Generic[State, Heard]):
         known = await self._load(key)
         if known is not None and heard.event_id in known.record.applied:
             return
-        step = await self._saga.step(known.state if known else None, heard)
+        try:
+            step = await self._saga.step(known.state if known else None, heard)
+        except (GiveUp, TryLater):
+            await self._check_newest(key, known)
+            raise
         if step is None:
+            await self._check_newest(key, known)
             return
         before = known.record.applied if known else ()
         record = Record(
@@ -134,6 +146,19 @@ class Recorded(Generic[State, Heard]):
         self._known.pop(key, None)
         await self._say(record.said)
         self._remember(key, _Known(sequence, record, step.state))
+
+    async def _check_newest(self, key: str, known: _Known[State] | None) -> None:
+        """Return when a decision to do nothing was made from the newest record.
+
+        A step is checked when it is stored; nothing is not stored. Another process may have led
+        the saga on since we last did, and what it now waits for would be dropped here.
+
+        Raises:
+            WrongLastSequenceError: it was not; decide again.
+        """
+        found = await self._log.last(key)
+        if (found[0] if found else 0) != (known.sequence if known else 0):
+            raise WrongLastSequenceError(key)
 
     async def _load(self, key: str) -> _Known[State] | None:
         if key in self._known:
@@ -153,7 +178,7 @@ class Recorded(Generic[State, Heard]):
     def _remember(self, key: str, known: _Known[State]) -> None:
         self._known[key] = known
         self._known.move_to_end(key)
-        while len(self._known) > CACHED:
+        while len(self._known) > self._cached:
             self._known.popitem(last=False)
 
     @asynccontextmanager

@@ -1,4 +1,7 @@
-"""What goes over the wire: a subject, headers and JSON. Pure; knows no connection."""
+"""What goes over the wire: a subject, headers and JSON. Knows no connection.
+
+What is said while a message is answered carries that message's trace; else these are pure.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.runtime.contract import Later, Put, Said
+from actors.runtime.tracing import carried
 from schemas.base import Message
 from subjects import build
 from subjects.topology import TIMER
@@ -56,6 +60,12 @@ class Delivery(Struct, frozen=True):
         delivered, sequence, consumer_sequence, _, pending = map(int, tokens[at + 2 : at + 7])
         return cls(tokens[at], tokens[at + 1], delivered, sequence, consumer_sequence, pending)
 
+    @staticmethod
+    def count(reply: str) -> int:
+        """Return how often a message was delivered, and read nothing else."""
+        tokens = reply.split(".")
+        return int(tokens[4 if len(tokens) == SHORT_ACK else 6])
+
 
 def encode(value: Struct) -> bytes:
     """Return a struct as JSON."""
@@ -97,7 +107,7 @@ def _timer(later: Later) -> Outgoing:
 
 
 def _identity(said: Message, message_id: str) -> dict[str, str]:
-    return {MSG_ID: message_id, SCHEMA: type(said).__name__}
+    return {MSG_ID: message_id, SCHEMA: type(said).__name__, **carried()}
 
 
 def _rfc3339(at: datetime) -> str:

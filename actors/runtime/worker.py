@@ -1,7 +1,7 @@
 """One durable consumer, pulled without pause.
 
-Messages are asked for only as there are free slots, so none waits here while its acknowledgement
-time runs out, and a slow one holds up nobody.
+Messages are asked for only as there are free slots, or soon will be, so none waits here while its
+acknowledgement time runs out, and a slow one holds up nobody.
 """
 
 from __future__ import annotations
@@ -14,24 +14,34 @@ from functools import partial
 from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from nats.aio.msg import Msg
 
 from actors.runtime.answering import Answering, Away, Decode, Receive, nak
-from actors.runtime.bus import Bus
 from actors.runtime.errors import ApiError, BusError, DriftError
+from actors.runtime.logs import ActionLog
+from actors.runtime.slots import Slots
+from actors.runtime.tracing import UNTRACED, Tracer
+from actors.runtime.transport import Received, Transport
 from schemas.base import Module
 from subjects.topology import Consumer
 
 PULL_EXPIRES_S: Final = 30
+PULL_BEAT_S: Final = 1
+"""How often the server says that it still knows of a pull request."""
+PULL_DEAF_S: Final = 3 * PULL_BEAT_S
+"""Silence after which a pull request is taken for lost and made again. A consumer's leader that
+steps down in a cluster may forget one and say nothing."""
 PULL_HEARTBEAT_S: Final = 5
-PULL_DEAF_S: Final = 3 * PULL_HEARTBEAT_S
-"""Silence after which a pull request is taken for lost and made again."""
+"""How long a free slot waits for the answer to a pull."""
+BRISK_S: Final = 0.02
+"""When a share of the slots is done in that time, some messages may wait here for the next free
+one: they would hardly wait longer, and without them the slots would wait for the server."""
 LOOK_WAIT_S: Final = 0.25
 """How long a consumer that does not answer is left alone before it is looked for."""
 HEARTBEAT: Final = "100"
 NO_RESPONDERS: Final = "503"
+MISSING: Final = frozenset({10014, 10059})
+"""What the API answers when there is no such consumer, and when there is no such stream."""
 CONSUMER_DELETED: Final = "Consumer Deleted"
 DRAIN_S: Final = 25.0
 """How long what is under way may take after a stop was asked for."""
@@ -47,7 +57,7 @@ class Worker:
     def __init__(
         self,
         *,
-        bus: Bus,
+        bus: Transport,
         module: Module,
         consumer: Consumer,
         decoder: Decode,
@@ -55,19 +65,32 @@ class Worker:
         concurrency: int,
         dice: random.Random,
         away: Away = (),
+        tracer: Tracer = UNTRACED,
+        log: ActionLog | None = None,
     ) -> None:
         self._bus = bus
         self._consumer = consumer
         self._concurrency = concurrency
         self._answering = Answering(
-            bus=bus, module=module, decoder=decoder, receive=receive, dice=dice, away=away
+            bus=bus,
+            module=module,
+            decoder=decoder,
+            receive=receive,
+            dice=dice,
+            away=away,
+            tracer=tracer,
+            log=log,
         )
+        self._share = max(1, concurrency // 4)
         self._asked = 0
+        self._asked_at = 0.0
+        self._answered = 0
+        """How many were answered when it was asked last."""
         self._heard_at = 0.0
         self._stopping = anyio.Event()
         self._woken = anyio.Event()
         """Set to stop, or to look whether the consumer is still there."""
-        self._tasks: TaskGroup | None = None
+        self._slots: Slots[Received] | None = None
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         self._inbox = ""
 
@@ -75,6 +98,11 @@ class Worker:
     def name(self) -> str:
         """Which consumer this is, for logs."""
         return f"{self._consumer.stream}/{self._consumer.name}"
+
+    @property
+    def log(self) -> ActionLog:
+        """Where it says what goes wrong."""
+        return self._answering.log
 
     async def run(self) -> None:
         """Work until ``stop``, then let what is under way finish, at most ``DRAIN_S``.
@@ -84,13 +112,15 @@ class Worker:
         """
         await self._check()
         self._inbox = self._bus.new_inbox()
+        self._answering.forget()
         async with anyio.create_task_group() as watching:
             async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
+                self._slots = slots = Slots(tasks, self._answer, limit=self._concurrency)
                 async with self._bus.subscribed(self._inbox, self._on_message):
                     with self._bus.reconnecting(self._pull_again):
                         watching.start_soon(self._keep_alive)
                         drift = await self._work()
+                slots.close()
                 tasks.cancel_scope.deadline = anyio.current_time() + DRAIN_S
             watching.cancel_scope.cancel()
         if drift is not None:
@@ -125,6 +155,8 @@ class Worker:
         try:
             await self._bus.api(f"CONSUMER.INFO.{self._consumer.stream}.{self._consumer.name}")
         except ApiError as missing:
+            if missing.code not in MISSING:
+                raise  # a cluster that elects a leader says so; that is no reason to end
             raise DriftError([f"consumer {self.name}: {missing.description}"]) from missing
 
     async def _pull_again(self) -> None:
@@ -133,33 +165,38 @@ class Worker:
         await self._top_up()
 
     async def _top_up(self) -> None:
-        free = self._concurrency - self._answering.under_way - self._asked
+        now = time.monotonic()
+        answered = self._answering.done - self._answered
+        brisk = answered >= self._share and now - self._asked_at < BRISK_S
+        room = self._concurrency + (self._concurrency // 2 if brisk else 0)
+        free = room - self._answering.under_way - self._asked
         if self._stopping.is_set() or free <= 0:
             return
-        # A request for half of the slots at least: one message each would double the traffic.
-        if self._asked and free < max(1, self._concurrency // 2):
+        # A request for some of the slots at least: one message each would double the traffic.
+        if self._asked and free < self._share:
             return
         self._asked += free
-        self._heard_at = time.monotonic()
+        self._answered += answered
+        self._asked_at = self._heard_at = now
         request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (
             free,
             PULL_EXPIRES_S * 1_000_000_000,
-            PULL_HEARTBEAT_S * 1_000_000_000,
+            PULL_BEAT_S * 1_000_000_000,
         )
         await self._bus.send(self._next, request, reply=self._inbox)
 
-    async def _on_message(self, message: Msg) -> None:
+    async def _on_message(self, message: Received) -> None:
         self._heard_at = time.monotonic()
         headers = message.headers or {}
         if "Status" in headers and not message.data:
             await self._on_status(headers)
             return
         self._asked = max(0, self._asked - 1)
-        if self._stopping.is_set() or self._tasks is None:
+        if self._stopping.is_set() or self._slots is None:
             await self._bus.send(message.reply, nak(0))
             return
         self._answering.begin(message)
-        self._tasks.start_soon(self._answer, message)
+        self._slots.take(message)
 
     async def _on_status(self, headers: Mapping[str, str]) -> None:
         status, why = headers["Status"], headers.get("Description", "")
@@ -172,15 +209,16 @@ class Worker:
             return
         await self._top_up()
 
-    async def _answer(self, message: Msg) -> None:
+    async def _answer(self, message: Received) -> None:
         await self._answering.answer(message, self._consumer)
-        await self._top_up()
+        if self._asked < self._concurrency:
+            await self._top_up()
 
     async def _keep_alive(self) -> None:
         """Beat for long handlers, and ask again when a pull request went silent."""
         every = self._consumer.ack_wait_s / 3
         while True:
-            await anyio.sleep(min(every, PULL_HEARTBEAT_S))
+            await anyio.sleep(min(every, PULL_BEAT_S))
             await self._answering.beat(every)
             if self._asked and time.monotonic() - self._heard_at > PULL_DEAF_S:
                 await self._pull_again()
@@ -196,7 +234,7 @@ class SlotPuller:
     def __init__(
         self,
         *,
-        bus: Bus,
+        bus: Transport,
         module: Module,
         consumers: Callable[[], Sequence[Consumer]],
         decoder: Decode,
@@ -204,11 +242,19 @@ class SlotPuller:
         slots: int,
         beat_s: float,
         dice: random.Random,
+        tracer: Tracer = UNTRACED,
+        log: ActionLog | None = None,
     ) -> None:
         self._bus = bus
         self._consumers = consumers
         self._answering = Answering(
-            bus=bus, module=module, decoder=decoder, receive=receive, dice=dice
+            bus=bus,
+            module=module,
+            decoder=decoder,
+            receive=receive,
+            dice=dice,
+            tracer=tracer,
+            log=log,
         )
         self._slots = slots
         self._beat_s = beat_s
@@ -219,6 +265,11 @@ class SlotPuller:
     def name(self) -> str:
         """What this is, for logs."""
         return "gpu work"
+
+    @property
+    def log(self) -> ActionLog:
+        """Where it says what goes wrong."""
+        return self._answering.log
 
     def stop(self) -> None:
         """Take no more work; ``run`` returns when the last render is over."""
@@ -243,12 +294,12 @@ class SlotPuller:
         """
         while not self._stopping.is_set():
             inbox = self._bus.new_inbox()
-            send, answers = anyio.create_memory_object_stream[Msg | None](ANSWERS_KEPT)
+            send, answers = anyio.create_memory_object_stream[Received | None](ANSWERS_KEPT)
             with send, answers, self._bus.reconnecting(partial(_say_lost, send)):
                 async with self._bus.subscribed(inbox, send.send):
                     await self._serve(inbox, answers)
 
-    async def _serve(self, inbox: str, answers: MemoryObjectReceiveStream[Msg | None]) -> None:
+    async def _serve(self, inbox: str, answers: MemoryObjectReceiveStream[Received | None]) -> None:
         """Return when a stop was asked for or a pull went unanswered."""
         while not self._stopping.is_set():
             try:
@@ -259,7 +310,7 @@ class SlotPuller:
                 with anyio.move_on_after(POLL_S):
                     await self._stopping.wait()
 
-    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Msg | None]) -> bool:
+    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Received | None]) -> bool:
         consumers = self._consumers()
         for _ in consumers:
             self._turn += 1
@@ -284,7 +335,7 @@ class SlotPuller:
             await self._answering.beat(self._beat_s / 2)
 
 
-async def _say_lost(answers: MemoryObjectSendStream[Msg | None]) -> None:
+async def _say_lost(answers: MemoryObjectSendStream[Received | None]) -> None:
     """Tell a slot that the pull it waits for was lost with the connection."""
     with suppress(anyio.WouldBlock):
         answers.send_nowait(None)

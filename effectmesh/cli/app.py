@@ -158,6 +158,14 @@ def cancel(
 
 
 @app.command()
+def actors(json: Json = False) -> None:
+    """List the running modules: what each did, what waits for it, its last error."""
+    from effectmesh.cli import actors as modules
+
+    modules.show_list(as_json=json)
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Check this machine, and say how to mend what is wrong."""
     from effectmesh.cli import local

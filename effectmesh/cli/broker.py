@@ -53,7 +53,7 @@ def check(*, as_json: bool) -> None:
 
 def write(folder: Path) -> None:
     """Write the declaration as JSON."""
-    for path, text in documents(_declared()).items():
+    for path, text in documents(topology_for(shipped())).items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
@@ -79,7 +79,7 @@ def documents(declared: Topology) -> dict[str, str]:
 
 
 def _declared() -> Topology:
-    return topology_for(shipped())
+    return topology_for(shipped(), replicas=settings().replicas)
 
 
 @asynccontextmanager

@@ -6,11 +6,13 @@ import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import anyio
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from actors.approval.actor import Approval
 from actors.approval.answers import ApprovalAnswers
@@ -23,6 +25,7 @@ from actors.economic_engine.postgres import PostgresLedger
 from actors.economic_engine.publisher import PolicyPublisher
 from actors.economic_engine.tracker import Tracker
 from actors.execution.actor import Execution
+from actors.execution.core import TaskPhase
 from actors.execution.pricing import RatedPricer
 from actors.gallery.actor import Gallery
 from actors.gallery.answers import GalleryAnswers
@@ -38,10 +41,15 @@ from actors.quality_evaluation.actor import QualityEvaluation
 from actors.quality_evaluation.pixels import PixelJudge
 from actors.quality_evaluation.postgres import PostgresScores
 from actors.runtime import provision
-from actors.runtime.bus import Bus, connected
+from actors.runtime.bus import Bus
 from actors.runtime.contract import Answerer, Saga, SystemClock
+from actors.runtime.health import consumers_check, copy_check
 from actors.runtime.host import Hosted, run_hosted, run_workers, supervised
-from actors.runtime.record import Record, Recorded, StreamLog
+from actors.runtime.logs import ActionLog
+from actors.runtime.record import Record, Recorded, Say, StreamLog
+from actors.runtime.sweeper import Sweeper, Swept
+from actors.runtime.telemetry import TelemetryProducer
+from actors.runtime.tracing import Tracer
 from actors.runtime.watch import Watched
 from actors.runtime.worker import Worker
 from actors.video_intake.actor import VideoIntake
@@ -50,41 +58,65 @@ from economics.pricing import PRICES
 from effectmesh.database import AWAY, pooled
 from effectmesh.policy_shell import PolicyShell
 from effectmesh.prepare import topology_for
+from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
+from effectmesh.processes.vitals import (
+    about,
+    answering_health,
+    buses_check,
+    database_check,
+    working_check,
+)
 from effectmesh.settings import Settings
 from effectmesh.state import routing_key
+from effectmesh.users import connected_as
 from media.local_store import LocalMediaStore
 from media.sandbox import Sandbox
 from media.verdicts import IntakeLimits
 from schemas.base import Module, ProviderId
-from schemas.jobs import Job
+from schemas.jobs import ENDINGS, Job, JobState
 from schemas.routing import ProviderRecord, RoutingManifest
 from subjects.build import ANSWERER
-from subjects.topology import INDEX, MANIFEST_KEY, Topology
+from subjects.topology import INDEX, MANIFEST_KEY, Consumer, Topology
 
+HOSTED: Final = tuple(each for each in Module if each not in (Module.GATEWAY, Module.GPU_AGENT))
+"""The ten modules."""
+MEASURING: Final = (Module.EXECUTION, Module.QUALITY_EVALUATION, Module.ECONOMIC_ENGINE)
+"""Those that say telemetry: beside their work, so that no message waits for it."""
 INDEX_CONCURRENCY: Final = 32
 
 
 async def main(settings: Settings, stopping: anyio.Event) -> None:
     """Run every module until ``stopping``, then drain."""
     async with AsyncExitStack() as opened:
+        tracer = await opened.enter_async_context(traced(settings))
         pool = await opened.enter_async_context(pooled(settings.postgres_url))
-        bus = await opened.enter_async_context(connected(settings.nats_url, name="actors"))
+        buses = await opened.enter_async_context(connected_as(settings, *HOSTED, name="actors"))
         records = PostgresRecords(pool=pool, clock=SystemClock())
-        declared = topology_for(await records.current())
-        await provision.check(bus, declared)
-        await _run(settings, bus=bus, pool=pool, declared=declared, stopping=stopping)
+        declared = topology_for(await records.current(), replicas=settings.replicas)
+        await provision.check(buses[Module.ORCHESTRATOR], declared)
+        await _run(
+            settings,
+            buses=buses,
+            pool=pool,
+            declared=declared,
+            stopping=stopping,
+            tracer=tracer,
+        )
 
 
 async def _run(
     settings: Settings,
     *,
-    bus: Bus,
+    buses: Mapping[Module, Bus],
     pool: asyncpg.Pool,
     declared: Topology,
     stopping: anyio.Event,
+    tracer: Tracer,
 ) -> None:
     dice = random.Random()  # noqa: S311  it only spreads retries
+    # One copy of each bucket serves the process; the Economic Engine may read both.
+    bus = buses[Module.ECONOMIC_ENGINE]
     routing = routing_copy(bus)
     registry = registry_copy(bus)
     tracker = Tracker()
@@ -103,18 +135,54 @@ async def _run(
         registry=registry,
         clock=SystemClock(),
     )
+    telemetry = {
+        module: TelemetryProducer(bus=buses[module], module=module, clock=SystemClock())
+        for module in MEASURING
+    }
     hosted = modules(
-        settings, bus=bus, pool=pool, routing=routing, registry=registry, tracker=tracker
+        settings,
+        buses=buses,
+        pool=pool,
+        routing=routing,
+        registry=registry,
+        tracker=tracker,
+        telemetry=telemetry,
     )
-    async with anyio.create_task_group() as background:
-        background.start_soon(supervised, "routing copy", routing.run)
-        background.start_soon(supervised, "registry copy", registry.run)
+    indexer = _indexer(buses[Module.ORCHESTRATOR], pool, declared, dice, tracer)
+    failing: dict[str, str] = {}
+    checks = {
+        "process": working_check(stopping),
+        "bus": buses_check(buses.values()),
+        "consumers": consumers_check(bus, lambda: _pulled(declared)),
+        "routing copy": copy_check(lambda: routing.complete),
+        "registry copy": copy_check(lambda: registry.complete),
+        "database": database_check(pool),
+    }
+    keep = partial(supervised, dice=dice, failing=failing)
+    async with (
+        answering_health(settings, checks, failing),
+        anyio.create_task_group() as background,
+    ):
+        background.start_soon(keep, "routing copy", routing.run)
+        background.start_soon(keep, "registry copy", registry.run)
         await routing.ready()
         await registry.ready()
-        background.start_soon(supervised, "policy", policy.run)
-        background.start_soon(run_workers, [_indexer(bus, pool, declared, dice)], stopping)
+        background.start_soon(keep, "policy", policy.run)
+        background.start_soon(keep, "sweeper", _sweeper(buses, telemetry).run)
+        for module, producer in telemetry.items():
+            background.start_soon(keep, f"telemetry of {module}", producer.run)
+        background.start_soon(keep, "log of the job list", indexer.log.run)
+        background.start_soon(partial(run_workers, [indexer], stopping, failing=failing))
         await run_hosted(
-            bus=bus, hosted=hosted, declared=declared, dice=dice, stopping=stopping, away=AWAY
+            bus=bus,
+            hosted=hosted,
+            declared=declared,
+            dice=dice,
+            stopping=stopping,
+            away=AWAY,
+            tracer=tracer,
+            about=about(),
+            failing=failing,
         )
         background.cancel_scope.cancel()
 
@@ -122,11 +190,12 @@ async def _run(
 def modules(
     settings: Settings,
     *,
-    bus: Bus,
+    buses: Mapping[Module, Bus],
     pool: asyncpg.Pool,
     routing: Watched[RoutingManifest],
     registry: Watched[ProviderRecord],
     tracker: Tracker,
+    telemetry: Mapping[Module, TelemetryProducer],
 ) -> Sequence[Hosted]:
     """Return the ten modules, built."""
     clock = SystemClock()
@@ -175,16 +244,19 @@ def modules(
         Module.VIDEO_INTAKE: intake.receive,
         Module.CONTENT_ANALYSIS: analysis.receive,
         Module.PROMPT_GENERATION: prompts.receive,
-        Module.ORCHESTRATOR: _recorded(orchestrator, bus),
-        Module.EXECUTION: _recorded(execution, bus),
-        Module.QUALITY_EVALUATION: quality.receive,
-        Module.ECONOMIC_ENGINE: engine.receive,
+        Module.ORCHESTRATOR: _recorded(orchestrator, buses[Module.ORCHESTRATOR]),
+        Module.EXECUTION: _recorded(
+            execution, buses[Module.EXECUTION], telemetry[Module.EXECUTION]
+        ),
+        Module.QUALITY_EVALUATION: telemetry[Module.QUALITY_EVALUATION].hearing(quality.receive),
+        Module.ECONOMIC_ENGINE: telemetry[Module.ECONOMIC_ENGINE].hearing(engine.receive),
         Module.APPROVAL: approval.receive,
         Module.GALLERY: gallery.receive,
     }
     return [
         Hosted(
             module=module,
+            bus=buses[module],
             receive=receivers.get(module),
             answerers={
                 question: answerers[module]
@@ -192,7 +264,7 @@ def modules(
                 if owner is module
             },
         )
-        for module in {*receivers, *answerers}
+        for module in HOSTED
     ]
 
 
@@ -203,11 +275,72 @@ def limits_of(settings: Settings) -> IntakeLimits:
     )
 
 
-def _recorded(saga: Saga[Any, Any], bus: Bus) -> Any:
-    return Recorded(saga=saga, log=StreamLog(bus=bus), say=bus.say).receive
+def _recorded(saga: Saga[Any, Any], bus: Bus, telemetry: TelemetryProducer | None = None) -> Any:
+    say: Say = bus.say if telemetry is None else telemetry.saying(bus.say)
+    return Recorded(saga=saga, log=StreamLog(bus=bus), say=say).receive
 
 
-def _indexer(bus: Bus, pool: asyncpg.Pool, declared: Topology, dice: random.Random) -> Worker:
+def _sweeper(buses: Mapping[Module, Bus], telemetry: Mapping[Module, TelemetryProducer]) -> Sweeper:
+    """Return what lets sagas speak that stored their words and perhaps never said them."""
+    jobs, tasks = buses[Module.ORCHESTRATOR], buses[Module.EXECUTION]
+    return Sweeper(
+        bus=jobs,
+        kinds=(
+            Swept(
+                owns=partial(_begins, "job_"),
+                over=job_is_over,
+                log=StreamLog(bus=jobs),
+                say=jobs.say,
+            ),
+            Swept(
+                owns=partial(_begins, "tasks_"),
+                over=tasks_are_over,
+                log=StreamLog(bus=tasks),
+                say=telemetry[Module.EXECUTION].saying(tasks.say),
+            ),
+        ),
+    )
+
+
+def job_is_over(state: bytes) -> bool:
+    """Tell whether a job's state is an ending."""
+    return msgspec.json.decode(state, type=_JobEnd).state in ENDINGS
+
+
+def tasks_are_over(state: bytes) -> bool:
+    """Tell whether every task of a job is closed."""
+    tasks = msgspec.json.decode(state, type=_TaskEnds).tasks.values()
+    return all(each.phase is TaskPhase.CLOSED for each in tasks)
+
+
+class _JobEnd(Struct):
+    """The one field of a job that says whether it is over."""
+
+    state: JobState
+
+
+class _TaskEnd(Struct):
+    phase: TaskPhase = TaskPhase.RUNNING
+
+
+class _TaskEnds(Struct):
+    """Of a job's tasks, whether each is over."""
+
+    tasks: dict[str, _TaskEnd] = {}
+
+
+def _begins(prefix: str, key: str) -> bool:
+    return key.startswith(prefix)
+
+
+def _pulled(declared: Topology) -> Sequence[Consumer]:
+    """Return the consumers that this process pulls."""
+    return [each for each in declared.consumers if each.name in (*HOSTED, INDEX)]
+
+
+def _indexer(
+    bus: Bus, pool: asyncpg.Pool, declared: Topology, dice: random.Random, tracer: Tracer
+) -> Worker:
     """Return the worker that keeps the job list: a function of the saga records, nothing more."""
     index = PostgresJobIndex(pool=pool)
 
@@ -226,6 +359,8 @@ def _indexer(bus: Bus, pool: asyncpg.Pool, declared: Topology, dice: random.Rand
         concurrency=INDEX_CONCURRENCY,
         dice=dice,
         away=AWAY,
+        tracer=tracer,
+        log=ActionLog(module=Module.ORCHESTRATOR, clock=SystemClock(), bus=bus),
     )
 
 

@@ -5,20 +5,32 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
 import msgspec
 
-from actors.runtime.bus import Bus, connected
+from actors.runtime.bus import Bus
 from actors.runtime.contract import Put, SystemClock
+from actors.runtime.health import WELL, consumers_check, copy_check
 from actors.runtime.host import run_workers, supervised
+from actors.runtime.logs import ActionLog
+from actors.runtime.micro import Meter, Service, pulling_several
 from actors.runtime.progress import LiveProgress
 from actors.runtime.watch import Watched
 from actors.runtime.worker import SlotPuller
+from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy
+from effectmesh.processes.vitals import (
+    about,
+    answering_health,
+    buses_check,
+    working_check,
+)
 from effectmesh.settings import Settings
+from effectmesh.users import connected_as
 from gpu_agent.agent import GpuAgent
 from gpu_agent.comfy import open_host
 from gpu_agent.errors import RenderFailedError
@@ -28,6 +40,7 @@ from schemas.base import JobId, Module, ProviderId
 from schemas.commands import RunAttempt
 from schemas.routing import ProviderRecord
 from subjects.topology import (
+    CMD,
     CONTROL,
     GPU_ACK_WAIT_S,
     PRESENCE,
@@ -48,9 +61,11 @@ async def main(settings: Settings, stopping: anyio.Event, *, comfyui: str, slots
     folder = settings.home / "agents" / name
     folder.mkdir(parents=True, exist_ok=True)
     async with (
-        connected(settings.nats_url, name=name) as bus,
+        traced(settings) as tracer,
+        connected_as(settings, Module.GPU_AGENT, name=name) as buses,
         open_host(comfyui) as host,
     ):
+        bus = buses[Module.GPU_AGENT]
         registry = registry_copy(bus)
         control: Watched[bytes] = Watched(bus=bus, bucket=CONTROL, decode=bytes)
         progress = LiveProgress(bus=bus)
@@ -65,27 +80,47 @@ async def main(settings: Settings, stopping: anyio.Event, *, comfyui: str, slots
             work_dir=folder,
         )
         serving = _Serving(bus=bus, agent=agent, registry=registry, slots=slots)
+        meter = Meter()
         puller = SlotPuller(
             bus=bus,
             module=Module.GPU_AGENT,
             consumers=serving.consumers,
-            decoder=msgspec.json.Decoder(RunAttempt),
-            receive=agent.receive,
+            decoder=meter.decoding(msgspec.json.Decoder(RunAttempt)),
+            receive=meter.receiving(agent.receive),
             slots=slots,
             beat_s=GPU_ACK_WAIT_S / 3,
             dice=random.Random(),  # noqa: S311  it only spreads retries
+            tracer=tracer,
+            log=ActionLog(module=Module.GPU_AGENT, clock=SystemClock(), bus=bus),
         )
-        async with anyio.create_task_group() as tasks:
+        renders = pulling_several("renders", CMD, serving.consumers, meter)
+        service = Service(bus=bus, module=Module.GPU_AGENT, about=about(), endpoints=[renders])
+        failing: dict[str, str] = {}
+        checks = {
+            "process": working_check(stopping),
+            "bus": buses_check([bus]),
+            "consumers": consumers_check(bus, serving.consumers),
+            "registry copy": copy_check(lambda: registry.complete),
+            "control copy": copy_check(lambda: control.complete),
+            "host": serving.look,
+        }
+        keep = partial(supervised, failing=failing)
+        async with (
+            answering_health(settings, checks, failing),
+            anyio.create_task_group() as tasks,
+        ):
             for what, run in (
                 ("registry copy", registry.run),
                 ("control copy", control.run),
                 ("progress", progress.run),
+                ("log", puller.log.run),
+                ("service", service.run),
             ):
-                tasks.start_soon(supervised, what, run)
+                tasks.start_soon(keep, what, run)
             await registry.ready()
             await control.ready()
-            tasks.start_soon(supervised, "presence", serving.run)
-            await run_workers([puller], stopping)
+            tasks.start_soon(keep, "presence", serving.run)
+            await run_workers([puller], stopping, failing=failing)
             tasks.cancel_scope.cancel()
 
 
@@ -105,6 +140,10 @@ class _Serving:
     def consumers(self) -> Sequence[Consumer]:
         """Return them, empty while the host does not answer."""
         return self._consumers
+
+    async def look(self) -> str:
+        """Tell whether there is anything to serve."""
+        return WELL if self._consumers else "the host does not answer, or can run no provider"
 
     async def run(self) -> None:
         """Ask the host and renew the presence until cancelled."""

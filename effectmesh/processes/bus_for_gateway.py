@@ -14,11 +14,12 @@ from nats.aio.msg import Msg
 from actors.runtime.bus import Bus
 from actors.runtime.errors import AskError, BusError
 from actors.runtime.feed import Feed
+from actors.runtime.tracing import UNTRACED, Tracer
 from actors.runtime.watch import Watched
 from actors.runtime.wire import Delivery
 from gateway.errors import AskTimedOutError, BusUnavailableError
 from gateway.ports import ASK_TIMEOUT_S
-from schemas.base import Message
+from schemas.base import Message, Module
 from schemas.progress import JobProgressed
 from schemas.routing import EffectRoute, ProviderRecord, RoutingManifest
 from subjects import build
@@ -39,16 +40,19 @@ class GatewayBus:
         bus: Bus,
         routing: Watched[RoutingManifest],
         registry: Watched[ProviderRecord],
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._bus = bus
         self._routing = routing
         self._registry = registry
+        self._tracer = tracer
         self._lines = msgspec.json.Decoder(JobProgressed)
 
     async def publish(self, said: Message) -> None:
-        """Store one message."""
+        """Store one message. An order begins its job's trace, or joins it."""
         try:
-            await self._bus.say([said])
+            with self._tracer.sending(said, module=Module.GATEWAY):
+                await self._bus.say([said])
         except BusError as away:
             raise BusUnavailableError(str(away)) from away
 

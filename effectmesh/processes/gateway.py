@@ -7,29 +7,35 @@ from typing import Final
 
 import anyio
 
-from actors.runtime.bus import connected
 from actors.runtime.contract import SystemClock
 from actors.runtime.host import supervised
 from effectmesh import __version__
 from effectmesh.processes.bus_for_gateway import GatewayBus
+from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.settings import Settings
 from effectmesh.state import tokens_file
+from effectmesh.users import connected_as
 from gateway.app import create_app, serve
 from gateway.identity import Tokens
 from gateway.settings import GatewaySettings
 from media.local_store import LocalMediaStore
+from schemas.base import Module
 
 MEGABYTE: Final = 1_000_000
 
 
 async def main(settings: Settings, stopping: anyio.Event) -> None:
     """Serve until ``stopping``, then let open requests finish."""
-    async with connected(settings.nats_url, name="gateway") as bus:
+    async with (
+        traced(settings) as tracer,
+        connected_as(settings, Module.GATEWAY, name="gateway") as buses,
+    ):
+        bus = buses[Module.GATEWAY]
         routing = routing_copy(bus)
         registry = registry_copy(bus)
         app = create_app(
-            bus=GatewayBus(bus=bus, routing=routing, registry=registry),
+            bus=GatewayBus(bus=bus, routing=routing, registry=registry, tracer=tracer),
             store=LocalMediaStore(root=settings.media),
             tokens=Tokens.read(tokens_file(settings)),
             uploads_dir=settings.home / "uploads",

@@ -7,8 +7,8 @@ As a nats-server 2.15, as far as the runtime uses one; every promise both keep i
 - a subscription stands as soon as it is made, so ``barrier`` has nothing to wait for;
 - sizes are counted, not measured; no limit on connections, requests or slow readers;
 - no permissions but ``Faults.forbidden``, no flow control, no advisories, no ``$SRV``;
-- of the API only what ``api`` lists, of schedules only ``@at``, no rollups, no per-message TTL;
-- a consumer whose configuration changes keeps its place and the filters it was made with.
+- of the API only what ``api`` lists, of schedules only ``@at``, no rollups, no per-message TTL,
+  no batches: fast ingest has no twin.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from actors.runtime.errors import (
 from actors.runtime.memory.broker import API, DIRECT, VERSION, MemoryBroker
 from actors.runtime.memory.consumers import Arrived
 from actors.runtime.memory.listeners import Subscription, TryAgain, Waiter
+from actors.runtime.tracing import carried
 from actors.runtime.transport import Handler
 from actors.runtime.wire import Outgoing, Sayable, encode, outgoing
 from subjects import build
@@ -129,6 +130,7 @@ class MemoryBus:
             WrongLastSequenceError: an expected sequence in the headers was not the last one.
             BusUnavailableError, NotPermittedError, NoStreamError, ApiError: as ``say``.
         """
+        headers = {**carried(), **headers}
         for _ in range(PUBLISH_TRIES):
             try:
                 answer = await self._answer(self._open(subject, data, headers), ACK_TIMEOUT_S)
@@ -211,7 +213,9 @@ class MemoryBus:
         Raises:
             AskError: nobody answered, in time or at all, or the module could not answer now.
         """
-        reply = await self._request(build.ask(type(question)), encode(question), timeout=timeout)
+        reply = await self._request(
+            build.ask(type(question)), encode(question), timeout=timeout, headers=dict(carried())
+        )
         headers = reply.headers or {}
         if why := headers.get(ASK_ERROR):
             later = headers.get(ASK_RETRY_AFTER)

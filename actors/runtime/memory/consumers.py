@@ -144,6 +144,12 @@ class PullConsumer:
             self._done(sequence)
             self.wake()
 
+    def configure(self, config: dict[str, Any]) -> None:
+        """Take another configuration, and keep the place."""
+        self.config = config
+        self._cursor.look_for(config)
+        self.wake()
+
     def forget_pulls(self) -> None:
         """Lose the requests, as a server that was started again."""
         for pull in self._pulls:
@@ -285,6 +291,12 @@ class PushConsumer:
             reply = _ack_subject(origin, 1, kept, self._sent, self._cursor.left())
             arrived = Arrived(kept.subject, reply, kept.data, kept.headers or None)
             self._network.deliver(self._inbox, arrived)
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Take another configuration, and keep the place."""
+        self.config = config
+        self._cursor.look_for(config)
+        self.wake()
 
     def close(self) -> None:
         """Send nothing more."""

@@ -61,6 +61,11 @@ class Cursor:
         self._first.clear()
         self._place = self._stream.first
 
+    def look_for(self, config: dict[str, Any]) -> None:
+        """Take other filters from here on."""
+        self._filters = filters_of(config)
+        self._known.clear()
+
     def _wants(self, subject: str) -> bool:
         if subject not in self._known:
             self._known[subject] = any(covers(each, subject) for each in self._filters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -28,12 +29,16 @@ class Faults:
     """Filters of subjects that nobody may publish on."""
     odds: dict[str, float] = field(default_factory=dict)
     """How likely each of the numbers above happens besides, by its name, from 0 to 1."""
+    happened: Counter[str] = field(default_factory=Counter)
+    """How often each happened."""
 
     def take(self, name: str) -> bool:
         """Tell whether a fault happens now, and count it."""
         left: int = getattr(self, name)
+        odds = self.odds.get(name, 0.0)
         if left:
             setattr(self, name, left - 1)
-            return True
-        odds = self.odds.get(name, 0.0)
-        return odds > 0 and self.dice.random() < odds
+        elif not odds or self.dice.random() >= odds:
+            return False
+        self.happened[name] += 1
+        return True

@@ -115,7 +115,7 @@ class Holdings:
         self._check_queue(stream, config)
         known = self.consumers[stream_name]
         if name in known:
-            known[name].config = config
+            known[name].configure(config)
             return known[name]
         known[name] = self._made(stream, config)
         return known[name]

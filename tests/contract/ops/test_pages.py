@@ -75,11 +75,9 @@ def test_the_cookbook_backs_up_what_cannot_be_made_again() -> None:
     """Live progress and presence may be lost; nothing else."""
     text = (ROOT / "nats" / "COOKBOOK.md").read_text(encoding="utf-8")
     [line] = re.findall(r"^for stream in (.+); do$", text, flags=re.MULTILINE)
-    stored = {each.name for each in STREAMS if each.storage == "file"}
-    stored |= {f"KV_{each.name}" for each in BUCKETS if each.storage == "file"}
+    stored = {each.name for each in STREAMS} | {f"KV_{each.name}" for each in BUCKETS}
 
-    # nothing writes to LOG yet; live progress and who is alive are worth nothing later
-    assert set(line.split()) == stored - {"LOG", "PROGRESS", "KV_PRESENCE"}
+    assert set(line.split()) == stored - {"PROGRESS", "KV_PRESENCE"}
 
 
 def test_the_context_holds_no_password() -> None:

@@ -129,7 +129,7 @@ class TwinWorld:
     async def seen(self, seen: Seen[T], ready: Callable[[list[T]], bool]) -> list[T]:
         """Move from timer to timer until a list is as it should be."""
         with anyio.fail_after(SOON_S):
-            if not await self.broker.clock.until(lambda: ready(seen.items), within_s=SOON_S):
+            if not await self.broker.clock.until(lambda: ready(seen.items), within_s=4 * SOON_S):
                 raise TimeoutError(seen.items)
         return seen.items
 

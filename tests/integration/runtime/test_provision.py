@@ -52,6 +52,7 @@ OF_A_STREAM: dict[str, tuple[str, Any]] = {
     "allow_direct": (EVT, False),
     "deny_delete": (EVT, False),
     "persist_mode": (TLM, "default"),
+    "allow_batched": (TLM, False),
     "allow_msg_schedules": (TIMER, False),
     "allow_msg_ttl": (TIMER, False),
 }
@@ -205,7 +206,7 @@ async def test_actors_do_not_start_without_their_consumers(bus: Bus) -> None:
 
     await provision.apply(bus, declared())
     hosted = [Hosted(module=Module.APPROVAL, receive=receive)]
-    with anyio.fail_after(SOON_S), pytest.raises(ExceptionGroup) as group:
+    with anyio.fail_after(SOON_S), pytest.raises(DriftError, match="EVT/approval"):
         await run_hosted(
             bus=bus,
             hosted=hosted,
@@ -213,8 +214,6 @@ async def test_actors_do_not_start_without_their_consumers(bus: Bus) -> None:
             dice=random.Random(1),
             stopping=anyio.Event(),
         )
-
-    assert group.group_contains(DriftError, match="EVT/approval")
 
 
 async def test_a_broker_without_jetstream_is_told(home: Path) -> None:

@@ -7,6 +7,7 @@ check, so the check can be failed.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -145,7 +146,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redeliver at once, and keep the log of a thousand deaths out of the way."""
     monkeypatch.setattr(answering, "NAK_BASE_S", 0.002)
     monkeypatch.setattr(answering, "NAK_CAP_S", 0.01)
-    monkeypatch.setattr(answering.log, "disabled", True)
+    monkeypatch.setattr(logging.getLogger("effectmesh.approval"), "disabled", True)
 
 
 async def test_nothing_is_lost_or_doubled_however_often_a_worker_dies(

@@ -38,6 +38,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one() -> None:
         ("EFFECTMESH_HTTP_PORT", "70000"),
         ("EFFECTMESH_RENDERERS", "-1"),
         ("EFFECTMESH_POLICY_INTERVAL_S", "0"),
+        ("EFFECTMESH_OTLP_ENDPOINT", "localhost:4318"),
     ],
 )
 def test_a_value_that_does_not_fit_names_its_variable(name: str, value: str) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
+import anyio
 import msgspec
 import pytest
 
 from actors.runtime import host
 from actors.runtime.errors import DriftError
-from actors.runtime.host import GaveUpError, consumers_of, decoder_of, supervised
+from actors.runtime.host import (
+    GaveUpError,
+    cause_of,
+    consumers_of,
+    decoder_of,
+    run_workers,
+    supervised,
+)
 from schemas.base import Module
 from subjects.topology import HEARS, OBEYS, WAKES, topology
 from tests.contract.messages.examples import GOLDEN
@@ -15,6 +26,12 @@ from tests.contract.messages.examples import GOLDEN
 
 class _Part:
     """Fails as often as it is told to, then returns."""
+
+    name = "part"
+    log = None
+
+    def stop(self) -> None:
+        """Do nothing more; it never does."""
 
     def __init__(self, failures: int, error: type[Exception] = ValueError) -> None:
         self.left = failures
@@ -72,6 +89,81 @@ async def test_a_wrong_topology_is_not_tried_again() -> None:
         await supervised("part", part.run)
 
     assert part.runs == 1
+
+
+async def test_a_wrong_topology_is_not_tried_again_when_a_task_found_it() -> None:
+    """A task group hides what it raised in a group."""
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_Part(1, DriftError).run)
+
+    with pytest.raises(DriftError):
+        await supervised("part", run)
+
+
+async def test_restarts_wait_longer_each_time_and_not_all_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What broke everywhere at once must not come back everywhere at once."""
+    monkeypatch.setattr(host, "RESTART_WAIT_S", 1.0)
+    waits: dict[int, list[float]] = {seed: [] for seed in range(8)}
+    for seed, slept in waits.items():
+        monkeypatch.setattr(anyio, "sleep", _Sleep(slept))
+        part = _Part(host.RESTARTS - 1)
+        await supervised("part", part.run, dice=random.Random(seed))
+
+    for n in range(host.RESTARTS - 1):
+        whole = min(host.RESTART_CAP_S, 2.0**n)
+        nth = [slept[n] for slept in waits.values()]
+        assert all(whole / 2 <= each <= whole for each in nth)
+        assert len(set(nth)) == len(nth)
+
+
+async def test_what_broke_is_told_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is not ready meanwhile."""
+    failing: dict[str, str] = {}
+    seen: list[dict[str, str]] = []
+
+    async def sleep(_: float) -> None:
+        seen.append(dict(failing))
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    await supervised("part", _Part(2).run, failing=failing)
+
+    assert seen == [{"part": "ValueError: ['it broke']"}] * 2
+    assert failing == {}
+
+
+async def test_what_ends_a_process_is_raised_as_itself() -> None:
+    """Whoever starts it reads one line, not the tree of its tasks."""
+    gives_up: Any = _Part(99)
+    drifted: Any = [_Part(1, DriftError), _Part(0)]
+
+    with pytest.raises(GaveUpError, match="part failed"):
+        await run_workers([gives_up], anyio.Event())
+    with pytest.raises(DriftError):
+        await run_workers(drifted, anyio.Event())
+
+
+def test_of_several_causes_the_one_that_ends_the_process_is_told() -> None:
+    """What fell with it is only in the way."""
+    inner = ExceptionGroup("tasks", [ValueError("first"), GaveUpError("part", 8)])
+
+    assert isinstance(cause_of(ExceptionGroup("all", [KeyError(1), inner])), GaveUpError)
+    assert isinstance(cause_of(ExceptionGroup("all", [KeyError(1)])), KeyError)
+    assert str(cause_of(ValueError("alone"))) == "alone"
+
+
+class _Sleep:
+    """Takes down how long it was asked for, and does not wait."""
+
+    def __init__(self, slept: list[float]) -> None:
+        self._slept = slept
+
+    async def __call__(self, seconds: float) -> None:
+        """Wait not."""
+        self._slept.append(seconds)
 
 
 @pytest.mark.parametrize("module", sorted({*HEARS, *OBEYS}))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import anyio
 import msgspec
 import pytest
+from msgspec import structs
 
 from actors.runtime import record
 from actors.runtime.contract import TryLater
 from actors.runtime.errors import BusUnavailableError
 from actors.runtime.record import APPLIED_KEPT, Record, Recorded
+from schemas.commands import Wake
 from tests.unit.runtime.fakes import KEY, Count, Counting, Ears, MemoryLog, line_of, wake
 
 
@@ -21,9 +23,14 @@ class _World:
         self.ears = Ears()
         self.saga = Counting()
 
-    def worker(self) -> Recorded[Count, object]:
+    def worker(self, *, cached: int = record.CACHED) -> Recorded[Count, Wake]:
         """Return a worker that knows nothing yet, as after a start."""
-        return Recorded(saga=self.saga, log=self.log, say=self.ears.say)  # type: ignore[arg-type]
+        return Recorded(
+            saga=self.saga,
+            log=self.log,
+            say=self.ears.say,
+            cached=cached,
+        )
 
     def records(self) -> list[Record]:
         """Return everything that was stored about the job."""
@@ -184,12 +191,9 @@ async def test_a_saga_in_memory_is_not_loaded_again(world: _World) -> None:
     assert world.log.loads == 1
 
 
-async def test_a_saga_that_was_forgotten_is_loaded_again(
-    world: _World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_saga_that_was_forgotten_is_loaded_again(world: _World) -> None:
     """The memory is bounded; what falls out of it is in its last record."""
-    monkeypatch.setattr(record, "CACHED", 2)
-    worker = world.worker()
+    worker = world.worker(cached=2)
     for job in ("job_1", "job_2", "job_3", "job_1"):
         heard = msgspec.structs.replace(wake(f"evt_{world.log.loads}"), correlation_id=job)
         await worker.receive(heard)
@@ -197,6 +201,38 @@ async def test_a_saga_that_was_forgotten_is_loaded_again(
     last = msgspec.json.decode(world.log.records["job_1"][-1][1], type=Record)
     assert msgspec.json.decode(last.state, type=Count).total == 2
     assert world.log.loads == 4
+
+
+async def test_a_saga_that_was_forgotten_says_what_it_had_not_said(world: _World) -> None:
+    """Forgetting is as a crash: the words are in the record, and come before the next step."""
+    worker = world.worker(cached=1)
+    await worker.receive(wake("evt_0"))
+    world.ears.deaf = 1
+    with pytest.raises(BusUnavailableError):
+        await worker.receive(wake("evt_1"))
+    await worker.receive(structs.replace(wake("evt_other"), correlation_id="job_2"))
+
+    await worker.receive(wake("evt_2"))
+
+    assert [each for each in world.ears.kept if each != line_of("evt_other")] == [
+        line_of("evt_0"),
+        line_of("evt_1"),
+        line_of("evt_2"),
+    ]
+    assert world.state().heard == ("evt_0", "evt_1", "evt_2")
+
+
+async def test_of_the_sagas_in_memory_the_one_that_moved_longest_ago_is_forgotten(
+    world: _World,
+) -> None:
+    """A busy job must not be loaded at every message because others come and go."""
+    worker = world.worker(cached=2)
+    for job in ("job_busy", "job_2", "job_busy", "job_3", "job_busy", "job_4", "job_busy"):
+        heard = wake(f"evt_{world.saga.steps}")
+        await worker.receive(structs.replace(heard, correlation_id=job))
+
+    assert world.log.loads == 4
+    assert len(worker._known) == 2
 
 
 async def test_the_ids_a_record_remembers_are_bounded(world: _World) -> None:
