@@ -15,6 +15,7 @@ import anyio
 from rich.table import Column, Table
 from rich.text import Text
 
+from actors.runtime.spans import root_of
 from effectmesh import state
 from effectmesh.cli.console import (
     FAILED,
@@ -31,7 +32,7 @@ from effectmesh.reading import reading
 from effectmesh.settings import Settings
 from effectmesh.story import WIDE, steps_table
 from effectmesh.telling import tokens
-from schemas.base import TenantId, UserId
+from schemas.base import JobId, TenantId, UserId
 
 STOP_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.1
@@ -160,6 +161,8 @@ def trace(job_id: str, *, as_json: bool) -> None:
             print_json(events)
             return
         console.print(steps_table(events, wide=console.width >= WIDE))
+        if settings().otlp_endpoint:
+            console.print(Text(f"trace id: {root_of(JobId(job_id)).trace_id}", style="dim"))
 
     run_reading(look)
 
