@@ -38,6 +38,9 @@ from subjects.topology import (
 ANSWER: Final[Mapping[type[Struct], type[Struct]]] = {
     asks.InspectUpload: asks.UploadInspected,
     asks.FindUpload: asks.UploadFound,
+    asks.DeleteUpload: asks.UploadDeleted,
+    asks.ListReviews: asks.ReviewPage,
+    asks.DecideReview: asks.ReviewDecided,
     asks.ListJobs: asks.JobPage,
     asks.FindJob: asks.JobFound,
     asks.ListApprovals: asks.ApprovalPage,

@@ -21,12 +21,16 @@ from actors.runtime.contract import Clock
 from gateway import (
     problems,
     routes_admin,
+    routes_direct,
     routes_jobs,
     routes_live,
     routes_public,
+    routes_reviews,
+    routes_signed,
     routes_uploads,
 )
 from gateway.approvals import ApprovalDesk
+from gateway.direct import DirectDesk
 from gateway.errors import AskTimedOutError, BusUnavailableError, Refusal, UploadTooLargeError
 from gateway.guards import KnownCaller, OwnPages, caller_of
 from gateway.headers import complete_headers
@@ -40,8 +44,9 @@ from gateway.recent import RecentOrders
 from gateway.settings import JSON_BODY_BYTES, GatewaySettings
 from gateway.tus import TusUploads
 from gateway.uploads import Handover, Uploads
-from media.errors import StoreFullError
-from media.store import MediaStore
+from media.errors import StoreAwayError, StoreFullError
+from media.local_urls import LocalUrls
+from media.store import DirectUploads, MediaStore
 
 WS_FRAME_BYTES: Final = 64 * 1024
 """Largest frame a client may send."""
@@ -60,20 +65,28 @@ def create_app(
     uploads_dir: Path,
     clock: Clock,
     settings: GatewaySettings,
+    direct: DirectUploads | None = None,
+    signed: LocalUrls | None = None,
 ) -> Litestar:
-    """Return the application; nothing is opened before it is served."""
+    """Return the application; nothing is opened before it is served.
+
+    ``direct`` is for a store that a browser reaches by itself, ``signed`` for one that it does not.
+    """
     handover = Handover(bus=bus, store=store, settings=settings)
     uploads = Uploads(
         bus=bus, handover=handover, folder=uploads_dir, clock=clock, settings=settings
     )
     tus = TusUploads(handover=handover, folder=uploads_dir, clock=clock, settings=settings)
     jobs = JobDesk(bus=bus, clock=clock, recent=RecentOrders())
+    desk = DirectDesk(direct=direct, store=store, handover=handover, clock=clock, settings=settings)
     parts = {
         "bus": bus,
         "clock": clock,
         "settings": settings,
         "uploads": uploads,
         "tus": tus,
+        "direct": desk,
+        "signed": signed,
         "jobs": jobs,
         "media": MediaDesk(store=store),
         "approvals": ApprovalDesk(bus=bus, clock=clock),
@@ -89,12 +102,13 @@ def create_app(
             AskTimedOutError: problems.bus_away,
             UploadTooLargeError: problems.too_large,
             StoreFullError: problems.no_room,
+            StoreAwayError: problems.store_away,
             OSError: problems.disk_trouble,
             RecursionError: problems.too_deep,
             Exception: problems.unexpected,
         },
         before_send=[complete_headers],
-        on_startup=[uploads.sweep],
+        on_startup=[uploads.sweep, desk.sweep],
         request_max_body_size=JSON_BODY_BYTES,
         openapi_config=OpenAPIConfig(
             title="effectmesh",
@@ -190,6 +204,9 @@ def _routes(tokens: Tokens, settings: GatewaySettings) -> list[Router]:
         path="/v1",
         route_handlers=[
             *routes_uploads.HANDLERS,
+            *routes_direct.HANDLERS,
+            *routes_reviews.HANDLERS,
+            *routes_signed.HANDLERS,
             *routes_jobs.HANDLERS,
             *routes_admin.HANDLERS,
         ],

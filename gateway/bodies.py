@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from media.store import PartTag, PartUrl
 from schemas.base import JobId, MicroTokens, ProviderId, TaskId, TenantId, UserId, VideoId
 from schemas.jobs import JobState, Published
 from schemas.money import LedgerLine
@@ -74,6 +75,36 @@ class UploadView(Struct, frozen=True, kw_only=True):
 
     video_id: VideoId
     metadata: VideoMetadata
+
+
+class DirectPlanBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many bytes a browser wants to put into the store by itself."""
+
+    size: Annotated[int, Meta(ge=0)]
+
+
+class DirectPlanView(Struct, frozen=True, kw_only=True):
+    """Where they go: each part by PUT, with its headers; its ETag is needed to complete."""
+
+    video_id: VideoId
+    upload_id: str
+    part_bytes: int
+    parts: tuple[PartUrl, ...]
+    expires_in_s: int
+
+
+class DirectCompleteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the store answered to each part; ``upload_id`` as it was planned."""
+
+    upload_id: Annotated[str, Meta(max_length=1024)] = ""
+    parts: Annotated[tuple[PartTag, ...], Meta(max_length=1000)] = ()
+
+
+class ReviewBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An admin's answer about an upload that screening held."""
+
+    approve: bool
+    note: Annotated[str, Meta(max_length=500)] = ""
 
 
 class AcceptedView(Struct, frozen=True, kw_only=True):

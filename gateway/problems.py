@@ -15,7 +15,7 @@ from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
 from gateway.errors import AskTimedOutError, BusUnavailableError, Refusal, UploadTooLargeError
-from media.errors import StoreFullError
+from media.errors import StoreAwayError, StoreFullError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -114,6 +114,19 @@ def bus_away(
         503,
         "BUS_UNAVAILABLE" if isinstance(error, BusUnavailableError) else "MODULE_SILENT",
         detail="a part of the platform does not answer at the moment; nothing was changed",
+        hint="send the same request again after the time in Retry-After",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+    return refused(request, refusal)
+
+
+def store_away(request: Request[object, object, State], error: StoreAwayError) -> Response[bytes]:
+    """Answer that the media store does not answer, and when to try again."""
+    _log.info("answered 503: %s", error)
+    refusal = Refusal(
+        503,
+        "STORE_UNAVAILABLE",
+        detail="the media store does not answer at the moment; nothing was changed",
         hint="send the same request again after the time in Retry-After",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )

@@ -46,6 +46,15 @@ async def show_upload(video_id: FromPath[str], caller: SignedIn, uploads: TheUpl
     return UploadView(video_id=found, metadata=metadata)
 
 
+@delete("/uploads/{video_id:str}", status_code=204, responses=PROBLEMS)
+async def delete_upload(
+    video_id: FromPath[str], caller: SignedIn, uploads: TheUploads
+) -> Response[None]:
+    """Remove a video: the upload, the clip made of it, its pictures, what is known of it."""
+    await uploads.delete(caller, video_id)
+    return Response(None, status_code=204)
+
+
 @route("/tus", http_method=["OPTIONS"], include_in_schema=False, opt={PUBLIC: True})
 async def describe_tus(settings: Settings) -> Response[None]:
     """Say what of tus is spoken here."""
@@ -161,4 +170,13 @@ def _check_version(request: WebRequest) -> None:
     )
 
 
-HANDLERS = (upload, show_upload, describe_tus, create_tus, show_tus, append_tus, drop_tus)
+HANDLERS = (
+    upload,
+    show_upload,
+    delete_upload,
+    describe_tus,
+    create_tus,
+    show_tus,
+    append_tus,
+    drop_tus,
+)

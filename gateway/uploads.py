@@ -28,7 +28,14 @@ from gateway.ids import is_id
 from gateway.ports import Bus
 from gateway.settings import GatewaySettings
 from media.store import MediaStore
-from schemas.asks import FindUpload, InspectUpload, UploadFound, UploadInspected
+from schemas.asks import (
+    DeleteUpload,
+    FindUpload,
+    InspectUpload,
+    UploadDeleted,
+    UploadFound,
+    UploadInspected,
+)
 from schemas.base import TenantId, VideoId
 from schemas.video import VideoMetadata
 
@@ -37,6 +44,9 @@ PIECE_BYTES: Final = 1024 * 1024
 
 ABANDONED_S: Final = 24 * 3600
 """A plain upload that got no byte for so long is not under way any more."""
+
+DELETE_TIMEOUT_S: Final = 15.0
+"""Several objects are removed, from a store that may be far away."""
 
 RAW_TYPE: Final = "application/octet-stream"
 """The content type of an upload: what it claims to be is not believed."""
@@ -60,6 +70,16 @@ class Handover:
         """
         uri = raw_uri(caller.tenant_id, video_id)
         await self._store.put_file(uri, path, content_type=RAW_TYPE)
+        return await self.judge(video_id, caller)
+
+    async def judge(self, video_id: VideoId, caller: Caller) -> UploadView:
+        """Have a stored upload judged, however it came to the store.
+
+        Raises:
+            Refusal: Video Intake does not accept it; nothing was kept.
+            BusUnavailableError, AskTimedOutError: nobody judged it; nothing was kept.
+        """
+        uri = raw_uri(caller.tenant_id, video_id)
         question = InspectUpload(
             video_id=video_id,
             tenant_id=caller.tenant_id,
@@ -139,6 +159,19 @@ class Uploads:
             found = await self._bus.ask(question, UploadFound)
             if found.source_uri:
                 return found.video_id, found.metadata
+        raise not_found("UNKNOWN_VIDEO", "video", video_id)
+
+    async def delete(self, caller: Caller, video_id: str) -> None:
+        """Remove an upload and everything that Video Intake made of it.
+
+        Raises:
+            Refusal: no such upload, or another tenant's.
+        """
+        own_tenant(caller)
+        if is_id(video_id):
+            question = DeleteUpload(video_id=VideoId(video_id), tenant_id=caller.tenant_id)
+            if (await self._bus.ask(question, UploadDeleted, timeout=DELETE_TIMEOUT_S)).found:
+                return
         raise not_found("UNKNOWN_VIDEO", "video", video_id)
 
 

@@ -49,6 +49,16 @@ def parse(uri: str) -> Address:
     return Address(bucket, parts)
 
 
+def parse_prefix(prefix: str) -> str:
+    """Return a prefix of addresses as it is; it may end in a slash.
+
+    Raises:
+        InvalidUriError: what stands before that slash is no address.
+    """
+    parse(prefix.removesuffix("/"))
+    return prefix
+
+
 def _check(uri: str, part: str) -> None:
     if not part:
         raise InvalidUriError(uri, "a part of the key is empty")

@@ -1,68 +1,50 @@
 """The child process that decodes what nobody vouches for: ``python -m media.child JOB``.
 
 Standard input is the file, the working folder is its own, the answer is one line of JSON on
-standard output. It imports little, because it is started for every file. Before it looks at the
-file it says that it is ready, so that a machine that cannot decode at all is never mistaken for a
-file that cannot be decoded.
+standard output. First of all it gives up the network, for a process may only do that while it has
+one thread, and libraries start some as they are loaded. Then it loads what decodes, limits itself,
+and says that it is ready, so that a machine that cannot decode at all is never mistaken for a file
+that cannot be decoded.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
+import importlib
 import resource
 import sys
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from av.error import FFmpegError
 
 from media.job import READY, Job
-from media.normalize import normalize
-from media.probe import measure
-from media.verdicts import (
-    Code,
-    Inspected,
-    IntakeLimits,
-    OutOfRoom,
-    RefusedError,
-    Verdict,
-    refuse,
-)
+from media.verdicts import IntakeLimits
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAX_FILES: Final = 64
 _NEW_USER_AND_NETWORK: Final = 0x10000000 | 0x40000000
 
 
 def main(argument: str) -> None:
     """Do the job and write the verdict."""
+    isolate()
+    judgement: Any = importlib.import_module("media.judgement")
     job = msgspec.json.decode(argument, type=Job)
     confine(job.limits)
     output = sys.stdout.buffer
     output.write(READY)
     output.flush()
-    output.write(msgspec.json.encode(_judge(job)))
+    output.write(msgspec.json.encode(judgement.judge(job, sys.stdin.buffer)))
 
 
-def _judge(job: Job) -> Verdict:
-    try:
-        if job.normalize:
-            return normalize(sys.stdin.buffer, Path(), job.limits)
-        return Inspected(metadata=measure(sys.stdin.buffer, job.limits).metadata)
-    except RefusedError as error:
-        return error.refusal
-    except MemoryError:
-        return refuse(Code.UNREADABLE, detail="it needs more memory than is allowed")
-    except (OSError, FFmpegError) as error:
-        if error.errno in _FULL:
-            return OutOfRoom()
-        return refuse(Code.UNREADABLE, detail=str(error))
+def isolate() -> bool:
+    """Give up the network and the rights over other users' files; tell whether the host let us."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).unshare(_NEW_USER_AND_NETWORK) == 0)
 
 
 def confine(limits: IntakeLimits) -> None:
-    """Give up what decoding does not need; a limit this system does not know is passed over."""
+    """Limit what decoding may use up; a limit this system does not know is passed over."""
     for name, value in (
         ("RLIMIT_CORE", 0),
         ("RLIMIT_NOFILE", _MAX_FILES),
@@ -71,9 +53,6 @@ def confine(limits: IntakeLimits) -> None:
         ("RLIMIT_AS", limits.memory_bytes),
     ):
         _limit(name, value)
-    if sys.platform == "linux":
-        # where the host allows it: no network, and no rights over other users' files
-        ctypes.CDLL(None).unshare(_NEW_USER_AND_NETWORK)
 
 
 def _limit(name: str, value: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Final
@@ -31,7 +31,10 @@ THREADS: Final = 2
 _MAX_STREAMS: Final = 16
 _SNIFFED_BYTES: Final = 5_000_000
 _FORMATS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,asf,gif,ogg,mpeg,mxf"
-_HEAD_BYTES: Final = 16
+_HEAD_BYTES: Final = 21
+_WEBP_FLAGS: Final = 20
+_WEBP_MOVES: Final = 2
+"""Where a WebP says that it is animated, and how."""
 _STILLS: Final = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
 _VIDEO_HEADS: Final = (
     b"\x1aE\xdf\xa3",
@@ -74,33 +77,63 @@ def opened(handle: int, limits: IntakeLimits) -> Iterator[InputContainer]:
         RefusedError: it is no video, or one that cannot be opened.
     """
     head = os.pread(handle, _HEAD_BYTES, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
     try:
-        container = av.open(
-            "fd:",
-            mode="r",
-            options={
-                "fd": str(handle),
-                "protocol_whitelist": "fd",
-                "format_whitelist": _FORMATS,
-                "max_streams": str(_MAX_STREAMS),
-                "probesize": str(_SNIFFED_BYTES),
-                "analyzeduration": str(_SNIFFED_BYTES),
-                "enable_drefs": "0",
-                "max_pixels": str(limits.max_pixels),
-            },
-            metadata_errors="replace",
-        )
+        container = _open(handle, {"max_pixels": str(limits.max_pixels)})
     except MemoryError:
         raise
     except _BROKEN as error:
         raise RefusedError(_unopened(head, limits, error)) from error
     with container:
+        if any(stream.codec_context.width == 0 for stream in _known(container.streams.video)):
+            _check_claims(handle, limits)
         yield container
+
+
+def _open(handle: int, more: dict[str, str]) -> InputContainer:
+    os.lseek(handle, 0, os.SEEK_SET)
+    return av.open(
+        "fd:",
+        mode="r",
+        options={
+            "fd": str(handle),
+            "protocol_whitelist": "fd",
+            "format_whitelist": _FORMATS,
+            "max_streams": str(_MAX_STREAMS),
+            "probesize": str(_SNIFFED_BYTES),
+            "analyzeduration": str(_SNIFFED_BYTES),
+            "enable_drefs": "0",
+            **more,
+        },
+        metadata_errors="replace",
+    )
+
+
+def _check_claims(handle: int, limits: IntakeLimits) -> None:
+    """Refuse pictures that are too large by the size the header claims, without decoding any.
+
+    Where the decoder refuses a size, it says that there is none, which is another reason.
+
+    Raises:
+        RefusedError: the header claims more than is allowed.
+    """
+    try:
+        claims = _open(handle, {"skip_frame": "all"})
+    except MemoryError:
+        raise
+    except _BROKEN:
+        return
+    with claims:
+        for stream in _known(claims.streams.video):
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > limits.max_pixels:
+                check_size(width, height, limits)
+    os.lseek(handle, 0, os.SEEK_SET)
 
 
 def _unopened(head: bytes, limits: IntakeLimits, error: Exception) -> Refusal:
     if head.startswith(_STILLS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        if head[12:16] == b"VP8X" and head[_WEBP_FLAGS] & _WEBP_MOVES:
+            return refuse(Code.NOT_A_VIDEO, detail="an animated WebP")
         return refuse(Code.TOO_FEW_FRAMES, found=1, limit=limits.min_frames)
     if head[4:8] == b"ftyp":
         # the only reason a whole MP4 does not open is that its index never arrived
@@ -126,7 +159,7 @@ def picture_stream(container: InputContainer, limits: IntakeLimits) -> VideoStre
         raise RefusedError(refuse(Code.TRUNCATED, found="nothing"))
     if not streams:
         raise RefusedError(refuse(Code.NO_PICTURE))
-    known = [stream for stream in streams if _has_decoder(stream)]
+    known = _known(streams)
     if not known:
         raise RefusedError(refuse(Code.UNREADABLE, detail="no decoder for the codec"))
     best = max(known, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
@@ -166,20 +199,29 @@ def decoded(
 
     Whoever compares what came with what was declared notices the damage.
     """
-    packets = container.demux(*streams)
+    for packet in packets(container, *streams):
+        yield from frames_of(packet)
+
+
+def packets(
+    container: InputContainer, *streams: VideoStream | AudioStream
+) -> Iterator[Packet[Stream]]:
+    """Yield the packets of some streams as far as the file can be read."""
+    coming = container.demux(*streams)
     while True:
         try:
-            packet = next(packets, None)
+            packet = next(coming, None)
         except MemoryError:
             raise
         except _BROKEN:
             return
         if packet is None:
             return
-        yield from _frames(packet)
+        yield packet
 
 
-def _frames(packet: Packet[Stream]) -> list[VideoFrame | AudioFrame]:
+def frames_of(packet: Packet[Stream]) -> list[VideoFrame | AudioFrame]:
+    """Return what can be decoded of a packet, nothing of a damaged one."""
     try:
         frames = packet.decode()
     except MemoryError:
@@ -187,6 +229,10 @@ def _frames(packet: Packet[Stream]) -> list[VideoFrame | AudioFrame]:
     except _BROKEN:
         return []
     return [frame for frame in frames if isinstance(frame, VideoFrame | AudioFrame)]
+
+
+def _known(streams: Iterable[VideoStream]) -> list[VideoStream]:
+    return [stream for stream in streams if _has_decoder(stream)]
 
 
 def _has_decoder(stream: VideoStream | AudioStream) -> bool:

@@ -28,6 +28,38 @@ class StoreFullError(OSError):
         self.what = what
 
 
+class StoreAwayError(OSError):
+    """The store cannot be reached or does not answer; nothing is known to be stored."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"the media store did not answer for {what}: {why}")
+        self.what = what
+
+
+class MediaCorruptError(OSError):
+    """The bytes that came are not those that were stored."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"the checksum of {uri} does not match its bytes")
+        self.uri = uri
+
+
+class UploadUnknownError(LookupError):
+    """There is no such upload under way, or it has other parts."""
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(f"no upload to {uri} can be completed: {why}")
+        self.uri = uri
+
+
+class SignatureRefusedError(PermissionError):
+    """A signed URL was altered, or its time is over."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the signed URL is refused, {why}")
+        self.why = why
+
+
 class SandboxBrokenError(RuntimeError):
     """The decoding child could not start, so nothing was learnt about any file."""
 

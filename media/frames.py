@@ -7,6 +7,7 @@ ones while it converts, so no full-size colour picture is ever built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,24 +86,37 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     return max(16, round(width * scale)), max(16, round(height * scale))
 
 
-def load(path: Path, *, size: tuple[int, int] | None = None) -> Footage:
-    """Decode a clip. ``size`` forces the size of the small frames, to compare two clips.
+def load(
+    file: Path | int, *, size: tuple[int, int] | None = None, until_ms: float = math.inf
+) -> Footage:
+    """Decode a clip, given by its path or as an open file by number.
+
+    ``size`` forces the size of the small frames, to compare two clips; after ``until_ms`` nothing
+    is decoded.
 
     Raises:
         UnreadableFootageError: no video, no frame, or more frames than ``MAX_FRAMES``.
     """
     try:
-        with av.open(str(path), options=_GUARD) as container:
+        with _opened(file) as container:
             if not container.streams.video:
                 raise UnreadableFootageError("the file has no pictures")
-            return _read(container, size)
+            return _read(container, size, until_ms)
     except FFmpegError as error:
         raise UnreadableFootageError(f"the file cannot be decoded: {error.strerror}") from error
     except MemoryError as error:
         raise UnreadableFootageError("the file claims more than memory holds") from error
 
 
-def _read(container: InputContainer, size: tuple[int, int] | None) -> Footage:
+def _opened(file: Path | int) -> InputContainer:
+    if isinstance(file, Path):
+        return av.open(str(file), options=_GUARD)
+    # a file by number names no other: there is no path to be relative to
+    options = {**_GUARD, "fd": str(file), "protocol_whitelist": "fd"}
+    return av.open("fd:", options=options)
+
+
+def _read(container: InputContainer, size: tuple[int, int] | None, until_ms: float) -> Footage:
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None or not 0 < context.width * context.height <= MAX_PIXELS:
@@ -111,7 +125,8 @@ def _read(container: InputContainer, size: tuple[int, int] | None) -> Footage:
     context.thread_count = _THREADS
     size = size or small_size(context.width, context.height)
     rate = float(stream.average_rate or 0) or _FALLBACK_RATE
-    every = max(_FULL_EVERY, -(-_expected_frames(stream, rate) // FULL_FRAMES))
+    expected = min(_expected_frames(stream, rate), until_ms * rate / 1000.0)
+    every = max(_FULL_EVERY, math.ceil(expected / FULL_FRAMES))
     times: list[float] = []
     small: list[Pixels] = []
     full: list[Pixels] = []
@@ -120,7 +135,10 @@ def _read(container: InputContainer, size: tuple[int, int] | None) -> Footage:
     try:
         for frame in _bounded(container, stream):
             index = len(small)
-            times.append(frame.time * 1000.0 if frame.time is not None else 1000.0 * index / rate)
+            time = frame.time * 1000.0 if frame.time is not None else 1000.0 * index / rate
+            if times and time - times[0] >= until_ms:
+                break
+            times.append(time)
             small.append(_bgr(frame, size))
             if index % every == every // 2 and len(full) < FULL_FRAMES:
                 full.append(_luma(frame))

@@ -13,7 +13,16 @@ READY: Final = b"ready\n"
 
 
 VIDEO_NAME: Final = "mezzanine.mp4"
-POSTER_NAME: Final = "poster.jpg"
+POSTER_NAME: Final = "poster.webp"
+PREVIEW_NAME: Final = "preview.webp"
+WAVEFORM_NAME: Final = "waveform.json"
+
+
+class ScreenModel(Struct, frozen=True, kw_only=True):
+    """The model that looks for nudity: a file and its checksum."""
+
+    path: str
+    sha256: str
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -21,3 +30,5 @@ class Job(Struct, frozen=True, kw_only=True):
 
     limits: IntakeLimits
     normalize: bool = False
+    screen: ScreenModel | None = None
+    """Score some pictures of the mezzanine too."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from anyio import to_thread
 
-from media.address import parse
+from media.address import SCHEME, parse, parse_prefix
 from media.errors import InvalidUriError, MediaNotFoundError, StoreFullError
 
 PIECE_BYTES: Final = 256 * 1024
@@ -94,6 +94,25 @@ class LocalMediaStore:
     async def delete(self, uri: str) -> None:
         """Remove the object if it is there."""
         await to_thread.run_sync(self._delete, uri)
+
+    async def addresses(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the address of every object that starts with ``prefix``, in order.
+
+        Raises:
+            InvalidUriError: ``prefix`` is no address; a last slash is allowed.
+        """
+        for uri in await to_thread.run_sync(self._below, parse_prefix(prefix)):
+            yield uri
+
+    def _below(self, prefix: str) -> list[str]:
+        # a prefix may end in the middle of a name, so its folder is looked through
+        folder = self._root / prefix.removeprefix(SCHEME).rpartition("/")[0]
+        found = (
+            SCHEME + path.relative_to(self._root).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        return sorted(uri for uri in found if uri.startswith(prefix))
 
     def _path(self, uri: str) -> Path:
         address = parse(uri)

@@ -12,6 +12,7 @@ contrast      1         spread of luma, ratio
 saturation    1         mean chroma, ratio
 warmth        0         mean of red minus blue, difference in shares of full scale
 tint          0         mean of green minus the other two, difference in shares of full scale
+hue           0         how far the colours are turned around the circle, in half turns (-1..1)
 softness      0         share of the fine detail that is gone; negative when there is more
 grain         0         noise in calm areas, difference in shares of full scale
 pixelation    0         share of the steps that moved onto a few rows and columns (0..1)
@@ -44,6 +45,7 @@ STEP: Final[Mapping[str, float]] = {
     "saturation": 0.18,
     "warmth": 0.04,
     "tint": 0.03,
+    "hue": 0.03,
     "softness": 0.15,
     "grain": 0.006,
     "pixelation": 0.12,
@@ -53,23 +55,37 @@ STEP: Final[Mapping[str, float]] = {
     "motion": 0.25,
 }
 """One visible step of each key; they make unlike numbers comparable."""
-COLOUR: Final = frozenset({"brightness", "contrast", "saturation", "warmth", "tint", "bloom"})
+COLOUR: Final = frozenset(
+    {"brightness", "contrast", "saturation", "warmth", "tint", "hue", "bloom"}
+)
 """Keys that must stay as they were when the look does not name them."""
 _NAMED: Final = 0.5
 """A wanted value of fewer steps names nothing; measured looks are full of such."""
+_NAMED_TEXTURE: Final = 1.5
+"""The same for texture and motion, which every change of colour moves a little."""
 _SAMPLES: Final = 32
 _PAIRS: Final = 120
 """Neighbouring frames whose change is looked at."""
 _CHROMA_FLOOR: Final = 0.01
+_LEAST_CHROMA: Final = 1.0
+"""Mean distance of the colours from their mean, in units of Lab, below which a clip is grey."""
 _CONTRAST_FLOOR: Final = 0.01
 _MOTION_FLOOR: Final = 0.01
 _MOST_RATIO: Final = 8.0
 _HIGHLIGHT: Final = 92
-_GLOW_REACH: Final = 15
+_GLOW_REACH: Final = 3
 _ENOUGH: Final = 0.75
 """From this share of the way to the target on, a look counts as reached."""
 _TOO_MUCH: Final = 1.35
 _TOLERATED_STEPS: Final = 1.5
+_EXACT: Final = 0.1
+"""Share of a look's size that a result may be beside it."""
+_JUST_VISIBLE: Final = 0.8
+_STEPS_OFF: Final = 3.0
+_DRAWN: Final = frozenset({"flatness", "posterization", "pixelation"})
+"""What drawing and painting do to a picture."""
+_BROAD: Final = 5
+"""How many times smaller frames are looked at for colour and contrast."""
 
 
 class UnknownLookError(ValueError):
@@ -111,20 +127,22 @@ def compare(
     pairs = np.linspace(0, max(0, len(source) - 2), min(_PAIRS, len(source) - 1)).astype(int)
     before = source.small[picked]
     after = fit(result.small[matched[picked]], before.shape)
-    change = _colour(after) - _colour(before)
-    contrast = _ratio(_contrast(after), _contrast(before), _CONTRAST_FLOOR)
+    broad_before, broad_after = _broad(before), _broad(after)
+    change = _colour(broad_after) - _colour(broad_before)
+    contrast = _ratio(_contrast(broad_after), _contrast(broad_before), _CONTRAST_FLOOR)
     return {
         "brightness": float(change[0]),
         "contrast": contrast,
-        "saturation": _ratio(_chroma(after), _chroma(before), _CHROMA_FLOOR),
+        "saturation": _ratio(_chroma(broad_after), _chroma(broad_before), _CHROMA_FLOOR),
         "warmth": float(change[1]),
         "tint": float(change[2]),
+        "hue": _turned(broad_before, broad_after),
         "softness": 1.0 - _ratio(result_texture.detail, source_texture.detail, 1e-3),
         "grain": result_texture.noise / max(contrast, 0.25) - source_texture.noise,
         "pixelation": _pixelation(source_texture, result_texture),
         "flatness": result_texture.flatness - source_texture.flatness,
         "posterization": result_texture.spikiness - source_texture.spikiness,
-        "bloom": _bloom(greys(before), greys(after)),
+        "bloom": _bloom(greys(broad_before), greys(broad_after)),
         "motion": _ratio(
             _restlessness(result.small[matched[pairs]], result.small[matched[pairs + 1]]),
             _restlessness(source.small[pairs], source.small[pairs + 1]),
@@ -137,7 +155,8 @@ def adherence(measured: Mapping[str, float], wanted: Mapping[str, float]) -> flo
     """Return how far a measured change goes toward the wanted look, 0..1.
 
     Nothing changed is 0. Half the way is less than half as good, far beyond the target is worse
-    than on it, and a change of what should have stayed counts against it.
+    than on it, and a change of what should have stayed counts against it: much when the look says
+    that it stays, less when the look does not speak of it.
 
     >>> adherence({"warmth": 0.06}, {"warmth": 0.06})
     1.0
@@ -150,28 +169,60 @@ def adherence(measured: Mapping[str, float], wanted: Mapping[str, float]) -> flo
     for key in wanted:
         if key not in STEP:
             raise UnknownLookError(key)
-    wanted = {key: value for key, value in wanted.items() if abs(steps(key, value)) >= _NAMED}
-    target = np.array([steps(key, wanted[key]) for key in wanted])
-    seen = np.array([steps(key, measured.get(key, _neutral(key))) for key in wanted])
+    named = [key for key in wanted if _says_something(key, wanted[key])]
+    target = np.array([steps(key, wanted[key]) for key in named])
+    seen = np.array([_toward(key, measured, wanted[key]) for key in named])
     size = max(float(np.linalg.norm(target)), 1e-9)
-    along = float(seen @ target) / size / max(size, 1.0)
+    along = float(seen @ target) / (size * size)
     if along <= 0:
         return 0.0
-    across = float(np.linalg.norm(seen - target * (along * max(size, 1.0) / size))) / max(size, 1.0)
-    aside = math.sqrt(
-        sum(steps(key, measured[key]) ** 2 for key in COLOUR & measured.keys() - wanted.keys())
+    across = seen - target * along
+    kept = [
+        steps(key, measured.get(key, _neutral(key))) for key in COLOUR & wanted.keys() - set(named)
+    ]
+    off = math.hypot(*across.tolist(), *kept)
+    aside = math.hypot(
+        *(steps(key, measured[key]) for key in COLOUR & measured.keys() - wanted.keys())
     )
     return (
         _reached(along)
-        * math.exp(-0.8 * max(0.0, across - 0.25))
-        * math.exp(-0.12 * max(0.0, aside - _TOLERATED_STEPS))
+        * _near(off - _EXACT * size)
+        * math.exp(-0.2 * max(0.0, aside - _TOLERATED_STEPS))
     )
 
 
+def _says_something(key: str, value: float) -> bool:
+    return abs(steps(key, value)) >= (_NAMED if key in COLOUR else _NAMED_TEXTURE)
+
+
+def _toward(key: str, measured: Mapping[str, float], value: float) -> float:
+    """Return the measured steps; those of texture within bounds, the rest is for artifacts."""
+    seen, target = steps(key, measured.get(key, _neutral(key))), steps(key, value)
+    if key in COLOUR:
+        return seen
+    low, high = sorted((0.0, 2.0 * target))
+    return min(max(seen, low), high)
+
+
+def sameness(measured: Mapping[str, float]) -> float:
+    """Return how much the colours stayed as they were, 0..1, where no effect was asked for."""
+    return _near(math.hypot(*(steps(key, measured[key]) for key in COLOUR & measured.keys())))
+
+
 def amount(measured: Mapping[str, float]) -> float:
-    """Return how much was changed at all, 0..1, for an effect without a wanted look."""
-    size = math.sqrt(sum(steps(key, value) ** 2 for key, value in measured.items()))
-    return 1.0 - math.exp(-size / 3.0)
+    """Return how much was changed at all, 0..1, for an effect without a wanted look.
+
+    Only what somebody may have wanted counts: lost detail, noise and another motion are damage
+    until a look asks for them.
+    """
+    changes = [steps(key, measured[key]) for key in (COLOUR | _DRAWN) & measured.keys()]
+    sharper = min(0.0, steps("softness", measured.get("softness", 0.0)))
+    return 1.0 - math.exp(-math.hypot(*changes, sharper) / 2.0)
+
+
+def _near(off: float) -> float:
+    """Return 1 within a fraction of a visible step, and less and less the more steps it is off."""
+    return math.exp(-math.pow(max(0.0, off - _JUST_VISIBLE) / _STEPS_OFF, 1.3))
 
 
 def steps(key: str, value: float) -> float:
@@ -188,7 +239,7 @@ def _neutral(key: str) -> float:
 
 def _reached(along: float) -> float:
     if along < _ENOUGH:
-        return math.pow(along / _ENOUGH, 1.2)
+        return math.pow(along / _ENOUGH, 2.0)
     beyond = max(0.0, along - _TOO_MUCH)
     return max(0.2, 1.0 - 0.5 * beyond)
 
@@ -200,6 +251,13 @@ def fit(frames: Pixels, shape: tuple[int, ...]) -> Pixels:
     size = (shape[2], shape[1])
     fitted = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
     return np.asarray(fitted, dtype=np.uint8)
+
+
+def _broad(frames: Pixels) -> Pixels:
+    """Return frames so small that neither noise nor sharpening counts as colour or contrast."""
+    size = (max(8, frames.shape[2] // _BROAD), max(8, frames.shape[1] // _BROAD))
+    tiny = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.asarray(tiny, dtype=np.uint8)
 
 
 def _colour(frames: Pixels) -> Numbers:
@@ -215,6 +273,28 @@ def _contrast(frames: Pixels) -> float:
 
 def _chroma(frames: Pixels) -> float:
     return float((frames.max(axis=3) - frames.min(axis=3)).mean()) / 255.0
+
+
+def _turned(before: Pixels, after: Pixels) -> float:
+    """Return the turn that brings the colours of coarse cells closest to those before.
+
+    The least-squares rotation between two sets of points, weighted with how well it explains them:
+    a cast moves all colours and turns none, and what lost its colour has no turn.
+    """
+    one, other = _chroma_cells(before), _chroma_cells(after)
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    if size < 1e-6:
+        return 0.0
+    turn = complex(np.vdot(one, other)) / size
+    return math.atan2(turn.imag, turn.real) / math.pi * min(1.0, abs(turn) * 1.2)
+
+
+def _chroma_cells(frames: Pixels) -> NDArray[np.complex128]:
+    """Return the chroma of cells as complex numbers about their mean, nearly grey ones as none."""
+    lab = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2Lab) for frame in frames]).astype(np.float64)
+    chroma = (lab[..., 1] + 1j * lab[..., 2]).ravel()
+    chroma -= chroma.mean()
+    return chroma if float(np.abs(chroma).mean()) > _LEAST_CHROMA else np.zeros_like(chroma)
 
 
 def _restlessness(first: Pixels, second: Pixels) -> float:

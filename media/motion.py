@@ -28,7 +28,7 @@ class Flow:
         return self._engine.calc(first, second, None)  # type: ignore[call-overload, no-any-return]  # the stubs do not allow an absent buffer
 
 
-def carry_back(second: Pixels, flow: Numbers) -> Numbers:
+def carry_back(second: Pixels | Numbers, flow: Numbers) -> Numbers:
     """Return ``second`` moved back along ``flow``: what the first frame should look like."""
     rows, columns = second.shape
     across, down = np.meshgrid(

@@ -9,51 +9,84 @@ Runs inside the child process of ``media.sandbox``.
 
 from __future__ import annotations
 
-from fractions import Fraction
+import sys
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import av
-import msgspec
 from av.container import OutputContainer
-from av.filter import Graph
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from media.decoding import THREADS, Looks, Timeline, decoded, opened, picture_stream, sound_stream
-from media.job import POSTER_NAME, VIDEO_NAME
+from media.decoding import THREADS, decoded, opened, picture_stream, sound_stream
+from media.derived import Derived
+from media.job import POSTER_NAME, PREVIEW_NAME, VIDEO_NAME, WAVEFORM_NAME, ScreenModel
 from media.mezzanine import Pace, fitted, standard_rate
-from media.probe import Facts, measure
+from media.probe import Facts, Watch, foresee, measure, shown_rate
 from media.sound import Track
 from media.upright import LIMITED, Colours, Upright
-from media.verdicts import IntakeLimits, Normalized
+from media.verdicts import Code, IntakeLimits, Normalized, RefusedError, refuse
+from schemas.video import VideoMetadata
 
-_X264: Final = {"preset": "veryfast", "crf": "20"}
+_X264: Final = {"preset": "veryfast", "crf": "19"}
 _KEY_EVERY_SECONDS: Final = 2
-_POSTER_SIDE: Final = 960
-_POSTER_QUALITY: Final = 3
-_POSTER_AT_SECONDS: Final = 1
-_ROUNDING_MS: Final = 100
 
 
-def normalize(file: BinaryIO, folder: Path, limits: IntakeLimits) -> Normalized:
-    """Measure a file, write its mezzanine and poster into a folder, and measure the result.
+def normalize(
+    file: BinaryIO, folder: Path, limits: IntakeLimits, screen: ScreenModel | None = None
+) -> Normalized:
+    """Measure a file, and write its mezzanine and what goes with it, into an empty folder.
+
+    Both at once: the mezzanine is planned by what the file seems to be. What it is shows in the
+    end, and where the two differ it is made a second time.
 
     Raises:
-        RefusedError: the file cannot be used.
+        RefusedError: the file cannot be used; nothing is left in the folder.
     """
-    facts = measure(file, limits)
-    mezzanine = _Mezzanine(folder, facts)
-    mezzanine.write(file, limits)
-    with (folder / VIDEO_NAME).open("rb") as made:
-        result = measure(made, mezzanine.bounds(limits)).metadata
-    return Normalized(
-        source=facts.metadata,
-        metadata=msgspec.structs.replace(result, content_hash=facts.metadata.content_hash),
-        video=VIDEO_NAME,
-        poster=POSTER_NAME,
-    )
+    try:
+        mezzanine = _Mezzanine(folder, _expected(file, limits))
+        facts = mezzanine.write(file, limits)
+        if not mezzanine.fits(facts):
+            _clear(folder)
+            mezzanine = _Mezzanine(folder, facts)
+            mezzanine.write(file, limits)
+        return Normalized(
+            source=facts.metadata,
+            metadata=mezzanine.counted(facts),
+            video=VIDEO_NAME,
+            poster=POSTER_NAME,
+            preview=PREVIEW_NAME,
+            waveform=WAVEFORM_NAME if facts.metadata.has_audio else "",
+            fingerprint=mezzanine.derived.finish(),
+            nudity=None if screen is None else _scores(mezzanine.derived, screen),
+        )
+    except RefusedError:
+        _clear(folder)
+        raise
+
+
+def _expected(file: BinaryIO, limits: IntakeLimits) -> Facts:
+    try:
+        return foresee(file, limits)
+    except RefusedError:
+        # what cannot be foreseen may still be measured, and the right reason is found that way
+        return measure(file, limits)
+
+
+def _clear(folder: Path) -> None:
+    for name in (VIDEO_NAME, POSTER_NAME, PREVIEW_NAME, WAVEFORM_NAME):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _scores(derived: Derived, model: ScreenModel) -> tuple[float, ...] | None:
+    """Return the scores of the samples; none when this installation cannot score."""
+    from media.nudity import ModelChangedError, nudity_scores
+
+    try:
+        return nudity_scores(derived.samples, Path(model.path), model.sha256)
+    except (ImportError, OSError, ModelChangedError) as error:
+        sys.stderr.write(f"not screened: {error}\n")
+        return None
 
 
 class _Mezzanine:
@@ -66,40 +99,81 @@ class _Mezzanine:
         self._rate = standard_rate(facts.pace)
         self._total = max(1, round(facts.seconds * self._rate))
         self._frame = fitted(look.width, look.height, aspect=look.aspect, turned=look.turned)
-        self._poster_slot = min(round(self._rate * _POSTER_AT_SECONDS), self._total - 1)
+        self.derived = Derived(folder, total=self._total, rate=self._rate)
 
-    def bounds(self, limits: IntakeLimits) -> IntakeLimits:
-        """Return limits that the result meets even where its rounding passes the user's."""
-        return msgspec.structs.replace(
-            limits,
-            max_duration_ms=limits.max_duration_ms + _ROUNDING_MS,
-            min_duration_ms=0,
-            max_frames=max(limits.max_frames, self._total),
-            min_frames=1,
-            min_side=2,
+    def fits(self, facts: Facts) -> bool:
+        """Tell whether a plan by these facts is the plan by which this was made."""
+        planned = self._facts
+        return (
+            (facts.look, facts.start) == (planned.look, planned.start)
+            and facts.metadata.has_audio == planned.metadata.has_audio
+            and standard_rate(facts.pace) == self._rate
+            and round(facts.seconds * self._rate) == self._total
         )
 
-    def write(self, file: BinaryIO, limits: IntakeLimits) -> None:
-        """Decode the source a second time, and encode as it comes."""
+    def write(self, file: BinaryIO, limits: IntakeLimits) -> Facts:
+        """Decode the source and encode as it comes; return what was measured on the way.
+
+        Raises:
+            RefusedError: the file cannot be used.
+        """
         with opened(file.fileno(), limits) as source, self._new_file() as out:
             pictures = picture_stream(source, limits)
-            sound = sound_stream(source) if self._facts.metadata.has_audio else None
+            sound = sound_stream(source)
             video = self._video_stream(out)
-            start, length = self._facts.start, self._total / self._rate
-            track = None if sound is None else Track(out, start=start, length=length)
-            upright, looks, timeline = Upright(self._frame), Looks(pictures), Timeline(pictures)
-            pace = Pace(start=start, rate=self._rate, total=self._total)
+            track = self._track(out)
+            watch, upright = Watch(pictures, limits), Upright(self._frame)
+            pace = Pace(start=self._facts.start, rate=self._rate, total=self._total)
             shown: VideoFrame | None = None
             for frame in decoded(source, *((pictures,) if sound is None else (pictures, sound))):
                 if isinstance(frame, VideoFrame):
-                    self._show(out, video, shown, pace.until(timeline.at(frame)))
-                    shown = upright.picture(frame, looks.of(frame))
-                elif track is not None:
+                    at, look = watch.see(frame)
+                    self._show(out, video, shown, pace.until(at))
+                    shown = upright.picture(frame, look)
+                    continue
+                watch.hear()
+                if track is not None:
                     track.add(frame)
+            facts = watch.facts(source, file)
             self._show(out, video, shown, pace.rest())
             out.mux(video.encode(None))
             if track is not None:
                 track.close()
+                track.peaks.write(
+                    self._folder / WAVEFORM_NAME,
+                    duration_ms=round(self._total / self._rate * 1000),
+                )
+        return facts
+
+    def counted(self, facts: Facts) -> VideoMetadata:
+        """Return what was written, by reading it again; the pictures are counted, not decoded.
+
+        Raises:
+            RefusedError: the encoder left pictures out.
+        """
+        path = self._folder / VIDEO_NAME
+        with av.open(f"file:{path}", format="mp4") as made:
+            [video] = made.streams.video
+            context = video.codec_context
+            kinds = [packet.stream.type for packet in made.demux() if packet.size]
+            count = kinds.count("video")
+            if count != self._total:
+                raise RefusedError(refuse(Code.UNREADABLE, detail=f"{count} of {self._total}"))
+            return VideoMetadata(
+                duration_ms=round(count / self._rate * 1000),
+                resolution=f"{context.width}x{context.height}",
+                fps=shown_rate(self._rate),
+                codec=context.name,
+                file_size_bytes=path.stat().st_size,
+                frame_count=count,
+                has_audio="audio" in kinds,
+                content_hash=facts.metadata.content_hash,
+            )
+
+    def _track(self, out: OutputContainer) -> Track | None:
+        if not self._facts.metadata.has_audio:
+            return None
+        return Track(out, start=self._facts.start, length=self._total / self._rate)
 
     def _show(
         self, out: OutputContainer, video: VideoStream, picture: VideoFrame | None, slots: range
@@ -108,8 +182,7 @@ class _Mezzanine:
             return
         for slot in slots:
             picture.pts, picture.time_base = slot, 1 / self._rate
-            if slot == self._poster_slot:
-                write_poster(picture, self._folder / POSTER_NAME)
+            self.derived.see(slot, picture)
             out.mux(video.encode(picture))
 
     def _new_file(self) -> OutputContainer:
@@ -136,30 +209,3 @@ class _Mezzanine:
         context.color_primaries = colours.primaries
         context.color_trc = colours.transfer
         return stream
-
-
-def write_poster(picture: VideoFrame, path: Path) -> None:
-    """Write a picture as a JPEG small enough for a list of clips."""
-    shrink = min(Fraction(1), Fraction(_POSTER_SIDE, max(picture.width, picture.height)))
-    width, height = (max(2, round(side * shrink)) for side in (picture.width, picture.height))
-    graph = Graph()
-    graph.link_nodes(
-        graph.add(
-            "buffer",
-            f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
-            f":time_base=1/1:colorspace={picture.colorspace}:range={picture.color_range}",
-        ),
-        # JPEG knows one matrix and full range only
-        graph.add("scale", f"w={width}:h={height}:out_range=pc:out_color_matrix=bt601"),
-        graph.add("format", "yuvj420p"),
-        graph.add("buffersink"),
-    ).configure()
-    graph.vpush(picture)
-    still = graph.vpull()
-    encoder = VideoCodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
-    encoder.time_base = Fraction(1)
-    encoder.qmin = encoder.qmax = _POSTER_QUALITY
-    still.pts = 0
-    packets = [*encoder.encode(still), *encoder.encode(None)]
-    path.write_bytes(b"".join(bytes(packet) for packet in packets))

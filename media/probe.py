@@ -12,7 +12,6 @@ from itertools import pairwise
 from statistics import median
 from typing import BinaryIO, Final
 
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -24,7 +23,9 @@ from media.decoding import (
     Timeline,
     check_size,
     decoded,
+    frames_of,
     opened,
+    packets,
     picture_stream,
     sound_stream,
 )
@@ -77,10 +78,64 @@ class Tally:
         if (at - self.times[0]) * 1000 > limits.max_duration_ms:
             raise RefusedError(refuse(Code.TOO_LONG, limit=limits.max_duration_ms))
 
-    def intervals(self) -> list[Fraction]:
-        """Return the times between neighbours that move forward."""
-        ordered = sorted(self.times)
-        return [after - before for before, after in pairwise(ordered) if after > before]
+
+class Watch:
+    """Takes in what is decoded of a file, and says in the end what the file is."""
+
+    def __init__(self, pictures: VideoStream, limits: IntakeLimits) -> None:
+        self._pictures = pictures
+        self._limits = limits
+        self._tally = Tally(limits)
+        self._timeline = Timeline(pictures)
+        self._looks = Looks(pictures)
+        self._first: Look | None = None
+        self._heard = False
+
+    def see(self, frame: VideoFrame) -> tuple[Fraction, Look]:
+        """Take a picture in; return when it is shown and how it is to be read.
+
+        Raises:
+            RefusedError: the clip is too long, or the picture has no usable size.
+        """
+        at = self._timeline.at(frame)
+        self._tally.add(frame, at)
+        look = self._looks.of(frame)
+        self._first = self._first or look
+        return at, look
+
+    def hear(self) -> None:
+        """Take in that there is a sound."""
+        self._heard = True
+
+    def facts(self, container: InputContainer, file: BinaryIO) -> Facts:
+        """Return what the file is, once all of it was decoded.
+
+        Raises:
+            RefusedError: it cannot be used, or too much of it is missing.
+        """
+        if self._first is None:
+            if self._pictures.frames:
+                raise RefusedError(refuse(Code.TRUNCATED, found="nothing"))
+            raise RefusedError(refuse(Code.UNREADABLE, detail="no picture could be decoded"))
+        _check_whole(container, self._pictures, self._tally)
+        times = self._tally.times
+        start, seconds, average, pace = _rhythm(times, self._limits)
+        return Facts(
+            metadata=VideoMetadata(
+                duration_ms=round(seconds * 1000),
+                resolution="{}x{}".format(*_upright(self._first)),
+                fps=shown_rate(average),
+                codec=self._pictures.codec_context.name,
+                file_size_bytes=os.fstat(file.fileno()).st_size,
+                frame_count=len(times),
+                has_audio=self._heard,
+                content_hash=_digest(file),
+            ),
+            look=self._first,
+            start=start,
+            seconds=seconds,
+            pace=pace,
+        )
 
 
 def measure(file: BinaryIO, limits: IntakeLimits) -> Facts:
@@ -89,55 +144,73 @@ def measure(file: BinaryIO, limits: IntakeLimits) -> Facts:
     Raises:
         RefusedError: the file cannot be used.
     """
-    handle = file.fileno()
-    size = os.fstat(handle).st_size
-    if refusal := size_refusal(size, limits):
+    if refusal := size_refusal(os.fstat(file.fileno()).st_size, limits):
         raise RefusedError(refusal)
-    with opened(handle, limits) as container:
+    with opened(file.fileno(), limits) as container:
         pictures = picture_stream(container, limits)
-        codec = pictures.codec_context.name
-        look, tally, heard = _watch(container, pictures, sound_stream(container), limits)
-        _check_whole(container, pictures, tally)
-    start, seconds, average, pace = _rhythm(tally, limits)
-    turned = (look.height, look.width) if look.turned else (look.width, look.height)
-    return Facts(
-        metadata=VideoMetadata(
-            duration_ms=round(seconds * 1000),
-            resolution="{}x{}".format(*turned),
-            fps=_shown(average),
-            codec=codec,
-            file_size_bytes=size,
-            frame_count=len(tally.times),
-            has_audio=heard,
-            content_hash=_digest(file),
-        ),
-        look=look,
-        start=start,
-        seconds=seconds,
-        pace=pace,
-    )
+        sound = sound_stream(container)
+        watch = Watch(pictures, limits)
+        for frame in decoded(container, *((pictures,) if sound is None else (pictures, sound))):
+            if isinstance(frame, VideoFrame):
+                watch.see(frame)
+            else:
+                watch.hear()
+        return watch.facts(container, file)
 
 
-def _watch(
-    container: InputContainer,
-    pictures: VideoStream,
-    sound: AudioStream | None,
-    limits: IntakeLimits,
-) -> tuple[Look, Tally, bool]:
-    tally, timeline, heard = Tally(limits), Timeline(pictures), False
+def foresee(file: BinaryIO, limits: IntakeLimits) -> Facts:
+    """Say what a file seems to be, from the stamps of its packets and its first picture.
+
+    Costs next to nothing, and is only good for planning: whoever plans by it must compare it with
+    what was measured in the end.
+
+    Raises:
+        RefusedError: the file cannot be used, or not be foreseen.
+    """
+    if refusal := size_refusal(os.fstat(file.fileno()).st_size, limits):
+        raise RefusedError(refusal)
+    with opened(file.fileno(), limits) as container:
+        pictures = picture_stream(container, limits)
+        sound = sound_stream(container)
+        times, look = _foreseen(container, pictures, limits)
+        start, seconds, average, pace = _rhythm(times, limits)
+        return Facts(
+            metadata=VideoMetadata(
+                duration_ms=round(seconds * 1000),
+                resolution="{}x{}".format(*_upright(look)),
+                fps=shown_rate(average),
+                codec=pictures.codec_context.name,
+                file_size_bytes=0,
+                has_audio=sound is not None,
+            ),
+            look=look,
+            start=start,
+            seconds=seconds,
+            pace=pace,
+        )
+
+
+def _foreseen(
+    container: InputContainer, pictures: VideoStream, limits: IntakeLimits
+) -> tuple[list[Fraction], Look]:
+    times: list[Fraction] = []
     look: Look | None = None
-    streams = (pictures,) if sound is None else (pictures, sound)
-    for frame in decoded(container, *streams):
-        if isinstance(frame, VideoFrame):
-            tally.add(frame, timeline.at(frame))
-            look = look or Looks(pictures).of(frame)
-        else:
-            heard = True
+    looks = Looks(pictures)
+    for packet in packets(container, pictures):
+        if look is None:
+            seen = [frame for frame in frames_of(packet) if isinstance(frame, VideoFrame)]
+            look = looks.of(seen[0]) if seen else None
+        if packet.pts is not None and packet.time_base and packet.size:
+            times.append(packet.pts * packet.time_base)
+        if len(times) > limits.max_frames:
+            break
     if look is None:
-        if pictures.frames:
-            raise RefusedError(refuse(Code.TRUNCATED, found="nothing"))
-        raise RefusedError(refuse(Code.UNREADABLE, detail="no picture could be decoded"))
-    return look, tally, heard
+        raise RefusedError(refuse(Code.UNREADABLE, detail="no picture could be foreseen"))
+    return times, look
+
+
+def _upright(look: Look) -> tuple[int, int]:
+    return (look.height, look.width) if look.turned else (look.width, look.height)
 
 
 def _check_whole(container: InputContainer, pictures: VideoStream, tally: Tally) -> None:
@@ -150,7 +223,7 @@ def _check_whole(container: InputContainer, pictures: VideoStream, tally: Tally)
         shares.append(tally.good / pictures.frames)
     declared = _declared_seconds(container, pictures)
     if declared:
-        last = median(tally.intervals() or [1 / (pictures.average_rate or _USUAL_RATE)])
+        last = median(_intervals(tally.times) or [1 / (pictures.average_rate or _USUAL_RATE)])
         span = max(tally.times) - min(tally.times) + last
         shares.append(float(span / declared) * tally.good / len(tally.times))
     if shares and max(shares) < ENOUGH:
@@ -163,16 +236,18 @@ def _declared_seconds(container: InputContainer, pictures: VideoStream) -> Fract
     return Fraction(container.duration or 0, _MICROSECONDS)
 
 
-def _rhythm(tally: Tally, limits: IntakeLimits) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+def _rhythm(
+    times: list[Fraction], limits: IntakeLimits
+) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """Return start and length in seconds, the average rate and the pace."""
-    intervals, count = tally.intervals(), len(tally.times)
+    intervals, count = _intervals(times), len(times)
     if count < limits.min_frames or not intervals:
         raise RefusedError(refuse(Code.TOO_FEW_FRAMES, found=count, limit=limits.min_frames))
-    start = min(tally.times)
+    start = min(times)
     mean, typical = sum(intervals, Fraction(0)) / len(intervals), median(intervals)
     even = abs(typical - mean) <= _EVEN * mean
     # how long the last picture stays is a claim of the file; the usual interval is a measure
-    seconds = max(tally.times) - start + (mean if even else typical)
+    seconds = max(times) - start + (mean if even else typical)
     if seconds * 1000 > limits.max_duration_ms:
         raise RefusedError(refuse(Code.TOO_LONG, limit=limits.max_duration_ms))
     if seconds * 1000 < limits.min_duration_ms:
@@ -182,7 +257,13 @@ def _rhythm(tally: Tally, limits: IntakeLimits) -> tuple[Fraction, Fraction, Fra
     return start, seconds, 1 / mean, 1 / mean if even else max(1 / mean, 1 / typical)
 
 
-def _shown(average: Fraction) -> float:
+def _intervals(times: list[Fraction]) -> list[Fraction]:
+    """Return the times between neighbours that move forward."""
+    ordered = sorted(times)
+    return [after - before for before, after in pairwise(ordered) if after > before]
+
+
+def shown_rate(average: Fraction) -> float:
     """Return a rate as people know it: a container's rounded stamps must not make 25 a 24.997."""
     nearest = min(STANDARD_RATES, key=lambda rate: abs(rate - average))
     if abs(nearest - average) <= _NEAR * nearest:

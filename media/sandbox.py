@@ -20,7 +20,15 @@ from anyio import CapacityLimiter, to_thread
 from anyio.abc import Process
 
 from media.errors import SandboxBrokenError, StoreFullError
-from media.job import POSTER_NAME, READY, VIDEO_NAME, Job
+from media.job import (
+    POSTER_NAME,
+    PREVIEW_NAME,
+    READY,
+    VIDEO_NAME,
+    WAVEFORM_NAME,
+    Job,
+    ScreenModel,
+)
 from media.verdicts import (
     Code,
     Inspected,
@@ -37,6 +45,16 @@ CHILDREN: Final = 2
 """How many children run at once, unless told otherwise; each uses two threads."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _MAX_COMPLAINT_BYTES: Final = 500
+_ENVIRONMENT: Final = {
+    "LC_ALL": "C.UTF-8",
+    # some releases of the runtime that screens report home unless told before they are loaded
+    "ORT_DISABLE_TELEMETRY": "1",
+    # a pool of threads that nobody uses, each with room reserved for it
+    "OPENBLAS_NUM_THREADS": "1",
+    # x264 encodes a few rows that nobody sees from memory it never wrote to, so that the same
+    # upload gave other bytes now and then; larger pieces than this come from the kernel, empty
+    "MALLOC_MMAP_THRESHOLD_": "8192",
+}
 _VERDICTS: Final[msgspec.json.Decoder[Verdict]] = msgspec.json.Decoder(Verdict)
 
 
@@ -49,49 +67,53 @@ class Sandbox:
         limits: IntakeLimits | None = None,
         children: int = CHILDREN,
         python: str = sys.executable,
+        screen: ScreenModel | None = None,
     ) -> None:
         self.limits = limits or IntakeLimits()
+        self._screen = screen
         self._slots = CapacityLimiter(children)
         self._python = python
 
-    async def inspect(self, source: Path) -> Inspected | Refusal:
-        """Measure a file.
+    async def inspect(
+        self, source: Path, limits: IntakeLimits | None = None
+    ) -> Inspected | Refusal:
+        """Measure a file; ``limits`` are those of its owner, where they differ.
 
         Raises:
             SandboxBrokenError: no child could be started on this machine.
             StoreFullError: the disk is full.
         """
         with TemporaryDirectory(prefix="inspect-") as folder:
-            verdict = await self._judged(source, Job(limits=self.limits), Path(folder))
+            job = Job(limits=limits or self.limits)
+            verdict = await self._judged(source, job, Path(folder))
         if isinstance(verdict, Inspected | Refusal):
             return verdict
         return refuse(Code.UNREADABLE, detail="the child answered another question")
 
-    async def normalize(self, source: Path, out_dir: Path) -> Normalized | Refusal:
-        """Write the mezzanine and the poster of a file into an empty folder.
+    async def normalize(
+        self, source: Path, out_dir: Path, limits: IntakeLimits | None = None
+    ) -> Normalized | Refusal:
+        """Write the mezzanine of a file and what goes with it into an empty folder.
 
         Raises:
             SandboxBrokenError: no child could be started on this machine.
             StoreFullError: the disk is full.
         """
-        job = Job(limits=self.limits, normalize=True)
+        job = Job(limits=limits or self.limits, normalize=True, screen=self._screen)
         verdict = await self._judged(source, job, out_dir)
         if isinstance(verdict, Refusal):
             return verdict
         if not isinstance(verdict, Normalized):
             return refuse(Code.UNREADABLE, detail="the child answered another question")
         # a child that was taken over may point at any file that this process can read
-        if (verdict.video, verdict.poster) != (
-            VIDEO_NAME,
-            POSTER_NAME,
-        ) or not await to_thread.run_sync(_made_in, out_dir):
+        if not _well_named(verdict) or not await to_thread.run_sync(_made_in, out_dir, verdict):
             return refuse(Code.UNREADABLE, detail="the child made something else")
         return verdict
 
     async def _judged(self, source: Path, job: Job, folder: Path) -> Verdict:
         # files are closed without waiting, because a cancelled caller may not wait
         with await to_thread.run_sync(source.open, "rb") as file:
-            if refusal := size_refusal(os.fstat(file.fileno()).st_size, self.limits):
+            if refusal := size_refusal(os.fstat(file.fileno()).st_size, job.limits):
                 return refusal
             async with self._slots:
                 verdict = await self._run(job, file, folder)
@@ -102,12 +124,12 @@ class Sandbox:
     async def _run(self, job: Job, file: IO[bytes], folder: Path) -> Verdict:
         answer, exit_code = b"", 0
         with await to_thread.run_sync(TemporaryFile) as complaints:
-            with anyio.move_on_after(self.limits.wall_seconds) as wall:
+            with anyio.move_on_after(job.limits.wall_seconds) as wall:
                 async with await self._started(job, file, complaints, folder) as process:
                     answer = await _heard(process)
                     exit_code = await process.wait()
             if wall.cancelled_caught:
-                return refuse(Code.TIMED_OUT, detail=f"after {self.limits.wall_seconds} s")
+                return refuse(Code.TIMED_OUT, detail=f"after {job.limits.wall_seconds} s")
             return _verdict(answer, exit_code, _last_words(complaints))
 
     async def _started(self, job: Job, file: IO[bytes], errors: IO[bytes], folder: Path) -> Process:
@@ -118,7 +140,7 @@ class Sandbox:
                 stderr=errors,
                 cwd=folder,
                 # what this process can import, and not a word of what it knows
-                env={"PYTHONPATH": _importable(), "LC_ALL": "C.UTF-8"},
+                env={"PYTHONPATH": _importable(), **_ENVIRONMENT},
             )
         except OSError as error:
             raise SandboxBrokenError(str(error)) from error
@@ -159,9 +181,17 @@ def _verdict(answer: bytes, exit_code: int, said: str) -> Verdict:
         return refuse(Code.UNREADABLE, detail=f"the child's answer: {error}")
 
 
-def _made_in(folder: Path) -> bool:
-    made = (folder / VIDEO_NAME, folder / POSTER_NAME)
-    return all(path.is_file() and not path.is_symlink() for path in made)
+def _well_named(made: Normalized) -> bool:
+    names = made.video, made.poster, made.preview
+    return names == (VIDEO_NAME, POSTER_NAME, PREVIEW_NAME) and made.waveform in {
+        "",
+        WAVEFORM_NAME,
+    }
+
+
+def _made_in(folder: Path, made: Normalized) -> bool:
+    names = filter(None, (made.video, made.poster, made.preview, made.waveform))
+    return all((folder / name).is_file() and not (folder / name).is_symlink() for name in names)
 
 
 def _last_words(complaints: IO[bytes]) -> str:

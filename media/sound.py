@@ -5,12 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import BlockingIOError as NothingYetError
 from av.error import EOFError as NothingMoreError
 from av.filter import Graph
+
+from media.waveform import Peaks
 
 SAMPLE_RATE: Final = 48_000
 _BIT_RATE: Final = 128_000
@@ -33,6 +36,8 @@ class Track:
         self._graph: Graph | None = None
         self._form: tuple[int, str, str] | None = None
         self._over = False
+        self.peaks = Peaks(int(length * SAMPLE_RATE))
+        """How loud it is, for whoever draws it."""
         self._stream: AudioStream = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
         self._stream.bit_rate = _BIT_RATE
         self._stream.time_base = Fraction(1, SAMPLE_RATE)
@@ -74,6 +79,7 @@ class Track:
             except (NothingYetError, NothingMoreError):
                 return
             assert isinstance(piece, AudioFrame)
+            self.peaks.add(piece.pts or 0, np.asarray(piece.to_ndarray(), np.float32))
             self._out.mux(self._stream.encode(piece))
 
     def _built(self, rate: int, form: str, layout: str) -> Graph:

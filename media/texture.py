@@ -1,10 +1,15 @@
 """What only shows near full size: detail, noise, coding blocks, mosaic, flat areas.
 
-All take full-size luma and answer with one number for each clip, the mean over its sampled frames.
+All take full-size luma and answer with one number for each sampled frame; a clip's is their mean.
+
+blockiness  steps on the coder's grid against those off it, after Wang, Bovik and Evans, "Blind
+            measurement of blocking artifacts in images" (ICIP 2000)
+noise       deviation in the calmest tiles, after Olsen, "Estimation of noise in images" (1993)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +35,7 @@ _CONTRAST_FLOOR: Final = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texture:
-    """The texture of a clip, in units that hold for any clip."""
+    """The texture of a frame or a clip, in units that hold for any clip."""
 
     detail: float
     """Mean strength of the finest structure, against the contrast."""
@@ -54,9 +59,23 @@ def detail_size(width: int, height: int) -> tuple[int, int]:
 
 def texture(footage: Footage, size: tuple[int, int]) -> Texture:
     """Measure the sampled frames of a clip at ``size``."""
+    return mean_texture(textures(footage, size))
+
+
+def textures(footage: Footage, size: tuple[int, int]) -> tuple[Texture, ...]:
+    """Measure each sampled frame of a clip at ``size``."""
     luma = footage.full or (cv2.cvtColor(footage.small[0], cv2.COLOR_BGR2GRAY),)
-    rows = [_measure(frame, size) for frame in luma]
-    detail, noise, blockiness, mosaic, flatness, spikiness = np.mean(rows, axis=0).tolist()
+    return tuple(_texture(_measure(frame, size)) for frame in luma)
+
+
+def mean_texture(each: Sequence[Texture]) -> Texture:
+    """Return the texture of a clip from its frames'."""
+    rows = [[getattr(one, name) for name in Texture.__slots__] for one in each]
+    return _texture(np.mean(rows, axis=0).tolist())
+
+
+def _texture(measured: Sequence[float]) -> Texture:
+    detail, noise, blockiness, mosaic, flatness, spikiness = measured
     return Texture(
         detail=detail,
         noise=noise,

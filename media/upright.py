@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Final
 
 from av.filter import Graph
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from media.decoding import Look
 from media.mezzanine import Frame, fitted
@@ -54,6 +54,8 @@ class Upright:
             picture.colorspace = look.matrix
             picture.color_range = _FULL if look.full_range else LIMITED
         picture.pts, picture.time_base = 0, _TICK
+        # the encoder would take the source's kinds of pictures over, and its key pictures with them
+        picture.pict_type = PictureType.NONE
         self._graph.vpush(picture)
         return self._graph.vpull()
 

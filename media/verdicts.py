@@ -66,13 +66,20 @@ class Inspected(Struct, frozen=True, kw_only=True, tag_field="verdict", tag="ins
 
 
 class Normalized(Struct, frozen=True, kw_only=True, tag_field="verdict", tag="normalized"):
-    """The mezzanine and the poster that were made, by their names in the folder given."""
+    """The mezzanine and what goes with it, by their names in the folder given."""
 
     source: VideoMetadata
     metadata: VideoMetadata
     """Of the mezzanine, measured by decoding it again; the hash is the upload's."""
     video: str
     poster: str
+    preview: str = ""
+    waveform: str = ""
+    """Empty when the clip is silent."""
+    fingerprint: str = ""
+    """What it looks like; see ``media.likeness``. Empty when it looks like nothing."""
+    nudity: tuple[float, ...] | None = None
+    """The score of some pictures, from 0 to 1; ``None`` when no model looked at them."""
 
 
 class OutOfRoom(Struct, frozen=True, kw_only=True, tag_field="verdict", tag="out_of_room"):

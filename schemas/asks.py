@@ -42,6 +42,8 @@ class UploadInspected(Struct, frozen=True, kw_only=True):
     reason: str = ""
     hint: str = ""
     metadata: VideoMetadata | None = None
+    duplicate_of: VideoId = VideoId("")
+    """An earlier upload of this tenant with the same bytes, if there is one."""
 
 
 class FindUpload(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,78 @@ class UploadFound(Struct, frozen=True, kw_only=True):
     video_id: VideoId
     source_uri: str = ""
     metadata: VideoMetadata | None = None
+    state: str = ""
+    """``accepted``, ``normalized``, ``rejected``, ``held`` for a review, or ``blocked``."""
+    duplicate_of: VideoId = VideoId("")
+    """An earlier upload of this tenant with the same bytes."""
+    similar_to: VideoId = VideoId("")
+    """An earlier upload of this tenant that looks the same; known once it is normalised."""
+
+
+class DeleteUpload(Struct, frozen=True, kw_only=True):
+    """To Video Intake: remove this upload and everything that was made of it there."""
+
+    video_id: VideoId
+    tenant_id: TenantId
+
+
+class UploadDeleted(Struct, frozen=True, kw_only=True):
+    """Video Intake's answer; ``found`` is false when this tenant has no such upload."""
+
+    video_id: VideoId
+    found: bool
+    removed: tuple[str, ...] = ()
+    """The addresses where something was stored."""
+
+
+class PendingReview(Struct, frozen=True, kw_only=True):
+    """One upload that screening held or blocked."""
+
+    video_id: VideoId
+    tenant_id: TenantId
+    user_id: UserId
+    state: str
+    why: str
+    nudity: tuple[float, ...] = ()
+    """Scores of some pictures, from 0 to 1."""
+    video_uri: str = ""
+    poster_uri: str = ""
+    preview_uri: str = ""
+    uploaded_at: datetime = EPOCH
+    decided_by: UserId = UserId("")
+    decided_at: datetime = EPOCH
+    note: str = ""
+
+
+class ListReviews(Struct, frozen=True, kw_only=True):
+    """To Video Intake: what screening held, oldest first; ``state`` may also be ``blocked``."""
+
+    tenant_id: TenantId
+    state: str = "held"
+    limit: int = 50
+
+
+class ReviewPage(Struct, frozen=True, kw_only=True):
+    """Empty when nothing waits."""
+
+    reviews: tuple[PendingReview, ...]
+
+
+class DecideReview(Struct, frozen=True, kw_only=True):
+    """To Video Intake: an admin's answer to what was held or blocked."""
+
+    video_id: VideoId
+    tenant_id: TenantId
+    decided_by: UserId
+    approve: bool
+    note: str = ""
+
+
+class ReviewDecided(Struct, frozen=True, kw_only=True):
+    """Video Intake's answer; ``state`` is what the upload is now, empty when there is none."""
+
+    video_id: VideoId
+    state: str = ""
 
 
 class JobSummary(Struct, frozen=True, kw_only=True):
@@ -299,6 +373,9 @@ class Margins(Struct, frozen=True, kw_only=True):
 Question = (
     InspectUpload
     | FindUpload
+    | DeleteUpload
+    | ListReviews
+    | DecideReview
     | ListJobs
     | FindJob
     | ListApprovals

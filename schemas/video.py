@@ -41,6 +41,10 @@ class Video(Struct, frozen=True, kw_only=True):
     normalized_uri: str
     metadata: VideoMetadata
     poster_uri: str = ""
+    preview_uri: str = ""
+    """A moving WebP of the whole clip."""
+    waveform_uri: str = ""
+    """JSON; empty when the clip is silent."""
     request: EffectRequest | None = None
 
 

@@ -59,6 +59,9 @@ ADDRESSEE: Final[dict[type[Command], Module]] = {
 ANSWERER: Final[dict[type, Module]] = {
     asks.InspectUpload: Module.VIDEO_INTAKE,
     asks.FindUpload: Module.VIDEO_INTAKE,
+    asks.DeleteUpload: Module.VIDEO_INTAKE,
+    asks.ListReviews: Module.VIDEO_INTAKE,
+    asks.DecideReview: Module.VIDEO_INTAKE,
     asks.ListJobs: Module.ORCHESTRATOR,
     asks.FindJob: Module.ORCHESTRATOR,
     asks.ListApprovals: Module.APPROVAL,

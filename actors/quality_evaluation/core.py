@@ -1,10 +1,16 @@
-"""From a verdict to a score, and from scores to ranks."""
+"""From a verdict to a score, and from scores to ranks.
+
+A rank is a competition rank, 1 1 3: two results share one when the intervals of their composites
+meet, because then nobody can say which is better. What ranks above a score is whatever is surely
+better, so a rank does not hang on the order in which scores come in, only on which are there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct, structs
 
 from media.quality import EVALUATOR_VERSION, Verdict
@@ -34,6 +40,11 @@ class Score(Struct, frozen=True, kw_only=True):
     at: datetime
     reason: str = ""
     rank: int = 0
+    low: float | None = None
+    """Nine of ten times the composite lies between ``low`` and ``high``."""
+    high: float | None = None
+    details: bytes = b"{}"
+    """Curve, scenes, worst moments and the measured look, as JSON."""
 
     @property
     def known(self) -> bool:
@@ -63,15 +74,39 @@ def score(heard: TaskSucceeded, verdict: Verdict, *, at: datetime) -> Score:
         confidence=round(verdict.confidence, _DIGITS) if verdict.known else 0.0,
         evaluator_version=EVALUATOR_VERSION,
         at=at,
-        reason="; ".join(verdict.findings),
+        reason=_reason(verdict),
+        low=round(verdict.low, _DIGITS) if verdict.known else None,
+        high=round(verdict.high, _DIGITS) if verdict.known else None,
+        details=_details(verdict),
+    )
+
+
+def _reason(verdict: Verdict) -> str:
+    """Return the findings, and when the result is worst."""
+    worst = [
+        f"worst from {at.start_ms / 1000:.1f} to {at.end_ms / 1000:.1f} s ({at.composite:.2f})"
+        for at in verdict.worst[:1]
+    ]
+    return "; ".join((*verdict.findings, *worst))
+
+
+def _details(verdict: Verdict) -> bytes:
+    return msgspec.json.encode(
+        {
+            "curve": verdict.curve,
+            "scenes": verdict.scenes,
+            "worst": verdict.worst,
+            "look": {key: round(value, _DIGITS) for key, value in verdict.look.items()},
+            "extra": dict(verdict.extra),
+        }
     )
 
 
 def ranked(new: Score, earlier: Iterable[Score]) -> Score:
     """Return ``new`` with its competition rank among the job's scores so far.
 
-    Equal scores share a rank and the next one is skipped. What could not be measured comes after
-    everything that could.
+    What could not be measured comes after everything that could. Scores of another evaluator
+    version are not compared; they do not count.
     """
     better = sum(1 for other in earlier if _beats(other, new))
     return structs.replace(new, rank=1 + better)
@@ -110,4 +145,8 @@ def sample(found: Score) -> QualityMeasured:
 def _beats(other: Score, new: Score) -> bool:
     if other.known != new.known:
         return other.known
-    return other.known and other.composite > new.composite
+    if not other.known or other.evaluator_version != new.evaluator_version:
+        return False
+    sure = other.composite if other.low is None else other.low
+    most = new.composite if new.high is None else new.high
+    return other.composite > new.composite and sure > most

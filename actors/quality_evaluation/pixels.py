@@ -1,35 +1,35 @@
-"""The judge that measures pixels, in a thread."""
+"""The judge that measures pixels, in a child process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
-from anyio import to_thread
+from actors.runtime.contract import TryLater
+from media.errors import SandboxBrokenError
+from media.quality import Verdict
+from media.quality_sandbox import CHILDREN, ScoringPool
 
-from media.frames import UnreadableFootageError, load, small_size
-from media.quality import Verdict, evaluate, unknown
+_AGAIN_S = 30.0
 
 
 class PixelJudge:
-    """Decodes and measures; the libraries below release the interpreter while they work."""
+    """Decodes and measures, at most ``children`` pairs at a time."""
+
+    def __init__(self, *, children: int = CHILDREN) -> None:
+        self._pool = ScoringPool(children=children)
 
     async def judge(
         self, *, source: Path, result: Path, effect_type: str, look: Mapping[str, float]
     ) -> Verdict:
-        """Measure two local files; what cannot be measured is an unknown verdict, not an error."""
-        work = partial(_judge, source, result, effect_type=effect_type, look=dict(look))
-        return await to_thread.run_sync(work)
+        """Measure two local files; what cannot be measured is an unknown verdict, not an error.
 
-
-def _judge(source: Path, result: Path, *, effect_type: str, look: Mapping[str, float]) -> Verdict:
-    try:
-        before = load(source)
-    except UnreadableFootageError as error:
-        return unknown(f"the input is unreadable: {error}")
-    try:
-        after = load(result, size=small_size(before.width, before.height))
-    except UnreadableFootageError as error:
-        return unknown(f"the result is unreadable: {error}")
-    return evaluate(before, after, effect_type=effect_type, look=look)
+        Raises:
+            TryLater: no child could be started, which is no fault of the files.
+        """
+        try:
+            return await self._pool.score(
+                source=source, result=result, effect_type=effect_type, look=look
+            )
+        except SandboxBrokenError as error:
+            raise TryLater(str(error), retry_after=_AGAIN_S) from error

@@ -60,6 +60,9 @@ def _values(placed: Score) -> tuple[object, ...]:
         placed.reason,
         placed.rank,
         placed.at,
+        placed.low,
+        placed.high,
+        placed.details.decode(),
     )
 
 
@@ -77,4 +80,7 @@ def _score(row: asyncpg.Record) -> Score:
         reason=row["reason"],
         rank=row["comparative_rank"],
         at=row["at"],
+        low=row["low"],
+        high=row["high"],
+        details=row["details"].encode(),
     )

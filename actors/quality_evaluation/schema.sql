@@ -18,3 +18,9 @@ create table if not exists quality_evaluation.score (
 create index if not exists score_by_job on quality_evaluation.score (tenant_id, job_id);
 
 create index if not exists score_by_provider on quality_evaluation.score (provider_id, at);
+
+alter table quality_evaluation.score add column if not exists low double precision;
+
+alter table quality_evaluation.score add column if not exists high double precision;
+
+alter table quality_evaluation.score add column if not exists details jsonb not null default '{}';

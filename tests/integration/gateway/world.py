@@ -21,6 +21,8 @@ from gateway.errors import BusUnavailableError
 from gateway.identity import Role, TokenEntry, Tokens, hash_of
 from gateway.settings import GatewaySettings
 from media.local_store import LocalMediaStore
+from media.local_urls import LocalUrls
+from media.store import MediaStore
 from schemas import asks
 from schemas.base import JobId, Message, ProviderId, TenantId, UserId, VideoId, WorkflowId
 from schemas.commands import CancelJob, DecideApproval, StartJob
@@ -63,12 +65,13 @@ def tokens() -> Tokens:
 class MemoryBus:
     """A broker and all ten modules, as far as the gateway can tell."""
 
-    def __init__(self, store: LocalMediaStore) -> None:
+    def __init__(self, store: MediaStore) -> None:
         self.store = store
         self.down = False
         self.takes_orders = True
         self.said: dict[str, Message] = {}
         self.uploads: dict[tuple[str, str], asks.UploadFound] = {}
+        self.reviews: dict[str, asks.PendingReview] = {}
         self.jobs: dict[JobId, Job] = {}
         self.approvals: dict[JobId, asks.PendingApproval] = {}
         self.gallery: dict[str, asks.GalleryItem] = {}
@@ -166,6 +169,29 @@ class MemoryBus:
             case asks.FindUpload():
                 empty = asks.UploadFound(video_id=question.video_id)
                 return self.uploads.get((question.tenant_id, question.video_id), empty)
+            case asks.DeleteUpload():
+                key = question.tenant_id, question.video_id
+                known = self.uploads.pop(key, None)
+                if known is not None:
+                    await self.store.delete(known.source_uri)
+                return asks.UploadDeleted(video_id=question.video_id, found=known is not None)
+            case asks.ListReviews():
+                return asks.ReviewPage(
+                    reviews=tuple(
+                        one
+                        for one in self.reviews.values()
+                        if one.state == question.state and _sees(question.tenant_id, one.tenant_id)
+                    )
+                )
+            case asks.DecideReview():
+                held = self.reviews.get(question.video_id)
+                if held is None or not _sees(question.tenant_id, held.tenant_id):
+                    return asks.ReviewDecided(video_id=question.video_id)
+                state = "normalized" if question.approve else "blocked"
+                self.reviews[question.video_id] = msgspec.structs.replace(
+                    held, state=state, decided_by=question.decided_by, note=question.note
+                )
+                return asks.ReviewDecided(video_id=question.video_id, state=state)
             case asks.FindJob():
                 job = self.jobs.get(question.job_id)
                 if job is None or not _sees(question.tenant_id, job.order.tenant_id):
@@ -241,6 +267,9 @@ class World:
         self.bus = MemoryBus(self.store)
         self.clock = FrozenClock()
         self.settings = GatewaySettings(**settings)
+        self.signed = LocalUrls(
+            key=b"k" * 32, base_url="http://gateway/v1/signed", now=self.clock.now
+        )
         self.stopping = anyio.Event()
 
     @asynccontextmanager
@@ -299,6 +328,7 @@ class World:
             uploads_dir=self.incoming,
             clock=self.clock,
             settings=self.settings,
+            signed=self.signed,
         )
 
 

@@ -4,63 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anyio
 import pytest
 
-from actors.runtime.contract import FrozenClock, GiveUp, TryLater
-from actors.video_intake.actor import VideoIntake
+from actors.runtime.contract import GiveUp, TryLater
 from actors.video_intake.memory import MemoryUploads
-from actors.video_intake.ports import Uploads, Workshop
 from media.errors import SandboxBrokenError, StoreFullError
 from media.local_store import LocalMediaStore
 from media.sandbox import Sandbox
-from media.store import MediaStore
-from media.verdicts import Code, Inspected, IntakeLimits, Normalized, Refusal, refuse
+from media.verdicts import Code, refuse
 from schemas.asks import FindUpload, InspectUpload, ListProviders, UploadFound, UploadInspected
 from schemas.base import TenantId, VideoId
 from schemas.commands import IngestOrder, IngestVideo
 from schemas.events import VideoIngested, VideoRejected
 from tests.builders import JOB, TENANT, USER, VIDEO, effect_request, header, metadata
 from tests.integration.video_intake.footage import write_clip
-
-RAW = "s3://intake/raw/tnt_1/vid_1"
-MEZZANINE = "s3://intake/normalized/tnt_1/vid_1.mp4"
-POSTER = "s3://intake/posters/tnt_1/vid_1.jpg"
-UPLOADED = metadata(resolution="720x405", file_size_bytes=6, content_hash="ab" * 32)
-QUESTION = InspectUpload(video_id=VIDEO, tenant_id=TENANT, user_id=USER, source_uri=RAW)
-
-
-class CountingWorkshop:
-    """Says what it is told to, and counts how often it was asked."""
-
-    def __init__(self, *, trouble: Refusal | Exception | None = None) -> None:
-        self.limits = IntakeLimits(max_bytes=1000)
-        self.trouble = trouble
-        self.inspections = 0
-        self.transcodes = 0
-
-    async def inspect(self, source: Path) -> Inspected | Refusal:
-        """Count, and accept unless there is trouble."""
-        self.inspections += 1
-        return self._refused() or Inspected(metadata=UPLOADED)
-
-    async def normalize(self, source: Path, out_dir: Path) -> Normalized | Refusal:
-        """Count, and write two files unless there is trouble."""
-        self.transcodes += 1
-        if refusal := self._refused():
-            return refusal
-        _write(out_dir, b"mezzanine of " + await anyio.Path(source).read_bytes())
-        return Normalized(source=UPLOADED, metadata=metadata(), video="clip", poster="still")
-
-    def _refused(self) -> Refusal | None:
-        if isinstance(self.trouble, Exception):
-            raise self.trouble
-        return self.trouble
-
-
-def _write(folder: Path, clip: bytes) -> None:
-    (folder / "clip").write_bytes(clip)
-    (folder / "still").write_bytes(b"poster")
+from tests.integration.video_intake.world import (
+    MEZZANINE,
+    POSTER,
+    PREVIEW,
+    QUESTION,
+    RAW,
+    UPLOADED,
+    WAVEFORM,
+    CountingWorkshop,
+    content_of,
+    intake,
+    order,
+    upload,
+)
 
 
 class FullStore(LocalMediaStore):
@@ -79,37 +50,6 @@ def store(tmp_path: Path) -> LocalMediaStore:
     return LocalMediaStore(root=tmp_path / "store")
 
 
-def intake(store: MediaStore, workshop: Workshop, uploads: Uploads | None = None) -> VideoIntake:
-    """Return the actor."""
-    return VideoIntake(
-        store=store, uploads=uploads or MemoryUploads(), workshop=workshop, clock=FrozenClock()
-    )
-
-
-def order(
-    event_id: str = "evt_order", *, source_uri: str = RAW, tenant_id: TenantId = TENANT
-) -> IngestVideo:
-    """Return the command for the first upload."""
-    return IngestVideo(
-        **header(event_id, JOB, tenant_id),  # type: ignore[arg-type]
-        payload=IngestOrder(
-            video_id=VIDEO, user_id=USER, source_uri=source_uri, request=effect_request()
-        ),
-    )
-
-
-async def upload(store: MediaStore, tmp_path: Path, content: bytes = b"upload") -> None:
-    """Store the raw upload."""
-    path = tmp_path / "raw"
-    path.write_bytes(content)
-    await store.put_file(RAW, path, content_type="video/mp4")
-
-
-async def content_of(store: MediaStore, uri: str) -> bytes:
-    """Return an object's bytes."""
-    return b"".join([piece async for piece in store.read(uri)])
-
-
 async def test_an_upload_becomes_a_stored_mezzanine(store: LocalMediaStore, tmp_path: Path) -> None:
     """Every later step reads nothing but this event and these objects."""
     await upload(store, tmp_path)
@@ -121,7 +61,8 @@ async def test_an_upload_becomes_a_stored_mezzanine(store: LocalMediaStore, tmp_
     video = said.payload
     assert (video.source_uri, video.normalized_uri, video.poster_uri) == (RAW, MEZZANINE, POSTER)
     assert video.request == effect_request()
-    assert video.metadata == metadata()
+    assert (video.preview_uri, video.waveform_uri) == (PREVIEW, WAVEFORM)
+    assert video.metadata == metadata(has_audio=True)
     assert await content_of(store, MEZZANINE) == b"mezzanine of upload"
     assert await content_of(store, POSTER) == b"poster"
 
@@ -143,7 +84,7 @@ async def test_a_repeated_order_is_not_transcoded_again(
     assert other.event_id != again.event_id
 
 
-@pytest.mark.parametrize("lost", [MEZZANINE, POSTER])
+@pytest.mark.parametrize("lost", [MEZZANINE, POSTER, PREVIEW, WAVEFORM])
 async def test_a_lost_object_is_made_again(
     lost: str, store: LocalMediaStore, tmp_path: Path
 ) -> None:
@@ -270,7 +211,7 @@ async def test_an_accepted_upload_is_measured_and_remembered(
     assert first == again == UploadInspected(video_id=VIDEO, accepted=True, metadata=UPLOADED)
     assert workshop.inspections == 1
     assert await actor.answer(FindUpload(video_id=VIDEO, tenant_id=TENANT)) == UploadFound(
-        video_id=VIDEO, source_uri=RAW, metadata=UPLOADED
+        video_id=VIDEO, source_uri=RAW, metadata=UPLOADED, state="accepted"
     )
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import av
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from media.normalize import normalize
+from media.probe import foresee
 from media.sandbox import Sandbox
 from media.verdicts import IntakeLimits, Normalized, Refusal
+from tests.builders import metadata
 from tests.integration.video_intake.footage import seen, write_clip
 
 CORNER = 24
@@ -141,7 +145,9 @@ async def test_the_same_upload_gives_the_same_bytes(
 
     assert first == second
     assert (folder / first.video).read_bytes() == (again / second.video).read_bytes()
-    assert (folder / first.poster).read_bytes() == (again / second.poster).read_bytes()
+    assert names_in(folder) == names_in(again)
+    for name in names_in(folder):
+        assert (folder / name).read_bytes() == (again / name).read_bytes(), name
 
 
 @pytest.mark.parametrize(
@@ -290,11 +296,68 @@ async def test_a_clip_of_exactly_the_longest_length_is_taken(tmp_path: Path, fol
     assert verdict.source.duration_ms == 610
 
 
-async def test_a_refusal_leaves_no_clip(tmp_path: Path, folder: Path) -> None:
-    """Normalising measures first, whatever was inspected before."""
-    upload = tmp_path / "upload"
-    upload.write_text("not a film")
-    verdict = await Sandbox().normalize(upload, folder)
+def shown(folder: Path) -> list[bytes]:
+    """Return the pictures of a mezzanine."""
+    return [frame.to_ndarray(format="gray").tobytes() for frame in seen(folder / "mezzanine.mp4")]
+
+
+def wiped(path: Path) -> Path:
+    """Spoil the second half of the pictures; their stamps still promise all of them."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"mdat")
+    end = at - 4 + struct.unpack_from(">I", content, at - 4)[0]
+    half = (at + end) // 2
+    content[half:end] = bytes(end - half)
+    path.write_bytes(content)
+    return path
+
+
+def text(path: Path) -> Path:
+    """Write what is no clip."""
+    path.write_text("not a film")
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [text, lambda path: wiped(write_clip(path, frames=50, size=(320, 180)))],
+    ids=["at once", "at the end"],
+)
+async def test_a_refusal_leaves_no_clip(
+    make: Callable[[Path], Path], tmp_path: Path, folder: Path
+) -> None:
+    """Normalising measures too, whatever was inspected before; that may end what has begun."""
+    verdict = await Sandbox().normalize(make(tmp_path / "upload"), folder)
 
     assert isinstance(verdict, Refusal)
-    assert not names_in(folder) & {"mezzanine.mp4", "poster.jpg"}
+    assert not names_in(folder)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seconds": Fraction(1, 5)},
+        {"start": Fraction(1, 10)},
+        {"pace": Fraction(50)},
+        {"metadata": metadata(has_audio=True)},
+    ],
+    ids=["length", "start", "rate", "sound"],
+)
+def test_a_clip_that_is_not_what_it_seems_is_made_by_what_it_is(
+    wrong: dict[str, object], tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stamps of packets plan the mezzanine, but only decoded pictures decide."""
+    source, again = write_clip(tmp_path / "upload"), tmp_path / "again"
+    again.mkdir()
+    limits = IntakeLimits()
+    with source.open("rb") as file:
+        first = normalize(file, folder, limits)
+        foreseen = msgspec.structs.replace(foresee(file, limits), **wrong)
+        monkeypatch.setattr("media.normalize.foresee", lambda *_: foreseen)
+        second = normalize(file, again, limits)
+
+    # the child's memory makes equal bytes; here equal pictures must do
+    assert second.metadata.frame_count == first.metadata.frame_count
+    assert (second.metadata.fps, second.waveform) == (first.metadata.fps, first.waveform)
+    assert names_in(again) == names_in(folder)
+    assert shown(again) == shown(folder)

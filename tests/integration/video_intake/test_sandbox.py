@@ -22,7 +22,13 @@ from tests.builders import metadata
 from tests.integration.video_intake.footage import write_clip
 
 NORMALIZED = msgspec.json.encode(
-    Normalized(source=metadata(), metadata=metadata(), video="VIDEO", poster="poster.jpg")
+    Normalized(
+        source=metadata(),
+        metadata=metadata(),
+        video="VIDEO",
+        poster="poster.webp",
+        preview="preview.webp",
+    )
 ).decode()
 
 Child = Callable[[str], Sandbox]
@@ -135,10 +141,11 @@ async def test_the_child_gets_the_file_and_an_empty_folder(played_by: Child, cli
 @pytest.mark.parametrize(
     "made",
     [
-        "touch poster.jpg; ln -s poster.jpg mezzanine.mp4",
-        "touch mezzanine.mp4",
-        "mkfifo mezzanine.mp4; touch poster.jpg",
-        "mkdir mezzanine.mp4; touch poster.jpg",
+        "touch poster.webp preview.webp; ln -s poster.webp mezzanine.mp4",
+        "touch mezzanine.mp4 preview.webp",
+        "touch mezzanine.mp4 poster.webp",
+        "mkfifo mezzanine.mp4; touch poster.webp preview.webp",
+        "mkdir mezzanine.mp4; touch poster.webp preview.webp",
     ],
 )
 async def test_only_files_that_were_made_are_taken(
@@ -157,7 +164,7 @@ async def test_a_child_cannot_name_another_file(
 ) -> None:
     """Its answer holds names, and a name may climb out of the folder."""
     answer = NORMALIZED.replace("VIDEO", "../clip")
-    script = f"echo ready; touch mezzanine.mp4 poster.jpg; echo '{answer}'"
+    script = f"echo ready; touch mezzanine.mp4 poster.webp preview.webp; echo '{answer}'"
     verdict = await played_by(script).normalize(clip, out_dir)
 
     assert isinstance(verdict, Refusal)

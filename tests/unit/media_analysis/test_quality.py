@@ -22,6 +22,7 @@ from tests.unit.media_analysis.clips import (
     footage,
     freeze,
     low_key,
+    noise,
     pan,
     pixelate,
     plain_frame,
@@ -217,3 +218,51 @@ def test_the_same_pixels_give_the_same_numbers(city: list[Frame]) -> None:
     once, again = judged(city, graded), judged(city, graded)
 
     assert np.isclose(once.composite, again.composite, atol=1e-6)
+
+
+def test_the_worst_second_is_told(city: list[Frame]) -> None:
+    """A result that is ruined for a moment needs somebody to look at that moment."""
+    source = [*city, *city[::-1]] * 2
+    graded = [warm(frame) for frame in source]
+    ruined = [*graded[:50], *noise(graded[50:75], 3), *graded[75:]]
+
+    scored = judged(source, ruined)
+
+    assert len(scored.curve) == 4
+    assert [moment.start_ms for moment in scored.worst] == [2_000]
+    assert scored.low < scored.composite < scored.high
+    assert scored.confidence < judged(source, graded).confidence
+
+
+def test_a_scene_has_a_score_of_its_own() -> None:
+    """One shot may be ruined and the other good."""
+    shots = pan(textured(1), count=25), pan(textured(2), count=25)
+    graded = [[warm(frame) for frame in shot] for shot in shots]
+
+    scored = judged([*shots[0], *shots[1]], [*graded[0], *noise(graded[1], 3)])
+
+    assert [(scene.start_ms, scene.end_ms) for scene in scored.scenes] == [(0, 1000), (1000, 2000)]
+    assert scored.scenes[0].composite > scored.scenes[1].composite + 0.1
+
+
+def test_a_copy_that_was_asked_for_is_perfect(city: list[Frame]) -> None:
+    """With no effect wanted, any change of colour is damage."""
+    same, other = (
+        quality.evaluate(
+            footage(city), footage(frames), effect_type=quality.NO_EFFECT, look={}
+        ).composite
+        for frames in (city, [warm(frame) for frame in city])
+    )
+
+    assert same == pytest.approx(1.0, abs=0.01)
+    assert other < 0.9
+
+
+def test_an_input_is_measured_once_for_many_results(city: list[Frame]) -> None:
+    """And gives the numbers it gives alone."""
+    reference = quality.Reference(footage(city))
+    graded = footage([warm(frame) for frame in city])
+
+    one = quality.evaluate(reference, graded, effect_type="color_correction", look=WARM)
+
+    assert one == judged(city, [warm(frame) for frame in city])

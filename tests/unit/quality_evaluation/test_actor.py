@@ -38,6 +38,7 @@ class CountingJudge(PixelJudge):
     """The real judge, which counts how often it had to look."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls = 0
 
     async def judge(
