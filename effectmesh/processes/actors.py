@@ -44,7 +44,7 @@ from actors.runtime import provision
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Answerer, Saga, SystemClock
 from actors.runtime.health import consumers_check, copy_check
-from actors.runtime.host import Hosted, run_hosted, run_workers, supervised
+from actors.runtime.host import STARTING, Hosted, run_hosted, run_workers, supervised
 from actors.runtime.logs import ActionLog
 from actors.runtime.record import Record, Recorded, Say, StreamLog
 from actors.runtime.sweeper import Sweeper, Swept
@@ -149,7 +149,7 @@ async def _run(
         telemetry=telemetry,
     )
     indexer = _indexer(buses[Module.ORCHESTRATOR], pool, declared, dice, tracer)
-    failing: dict[str, str] = {}
+    failing = {STARTING: "starting"}
     checks = {
         "process": working_check(stopping),
         "bus": buses_check(buses.values()),
