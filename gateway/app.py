@@ -23,6 +23,7 @@ from gateway import (
     routes_admin,
     routes_jobs,
     routes_live,
+    routes_providers,
     routes_public,
     routes_uploads,
 )
@@ -36,6 +37,7 @@ from gateway.live import Live
 from gateway.media import MediaDesk
 from gateway.pages import page_router
 from gateway.ports import Bus
+from gateway.providers import ProviderDesk
 from gateway.recent import RecentOrders
 from gateway.settings import JSON_BODY_BYTES, GatewaySettings
 from gateway.tus import TusUploads
@@ -77,6 +79,7 @@ def create_app(
         "jobs": jobs,
         "media": MediaDesk(store=store),
         "approvals": ApprovalDesk(bus=bus, clock=clock),
+        "providers": ProviderDesk(bus=bus, clock=clock),
         "live": Live(bus=bus, jobs=jobs, tokens=tokens, clock=clock, settings=settings),
     }
     return Litestar(
@@ -192,6 +195,7 @@ def _routes(tokens: Tokens, settings: GatewaySettings) -> list[Router]:
             *routes_uploads.HANDLERS,
             *routes_jobs.HANDLERS,
             *routes_admin.HANDLERS,
+            *routes_providers.HANDLERS,
         ],
         guards=[KnownCaller(tokens)],
         dependencies={"caller": Provide(caller_of)},
