@@ -5,6 +5,9 @@
 ``pricing``      what a user pays: base price, quality premium, speed premium
 ``ledger``       which transfer a movement of money is, and the rules an audit checks
 ``audit``        adds a whole ledger up again
+``failures``     what follows from a failed attempt: retry, blame, who pays
+``prediction``   how far predicted and measured render times are apart
+``throttling``   how many renders at once a provider can stand
 ``windows``      sums over the last hour, day and week, and their margins
 ``drift``        CUSUM and the modified z-score, published run lengths
 ``statistics``   what is known of each provider at each effect, old news fading

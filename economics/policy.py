@@ -58,6 +58,8 @@ class _Standing(Struct, frozen=True, kw_only=True):
     error: float = 0.0
     weight: float = 0.0
     reason: str = ""
+    frames: int = 0
+    """Of the clip that the estimate is for."""
 
     @property
     def provider_id(self) -> ProviderId:
@@ -130,7 +132,9 @@ def _standings(
         declared = _declared(record, frames, rates)
         estimate = statistics.estimate(effect, record.provider_id, declared, now)
         status, reason = _status_of(record, estimate, now)
-        standings.append(_Standing(record=record, estimate=estimate, status=status, reason=reason))
+        standings.append(
+            _Standing(record=record, estimate=estimate, status=status, reason=reason, frames=frames)
+        )
     return standings
 
 
@@ -321,13 +325,14 @@ def _provider_route(
         samples=estimate.samples,
         status=standing.status,
         subtypes=looks_of(record, effects),
+        usual_frames=_significant(standing.frames, digits=2),
     )
 
 
-def _significant(value: float) -> int:
+def _significant(value: float, digits: int = 3) -> int:
     """Keep three digits: more would make a new manifest of every sample."""
     exact = whole(value)
-    unit: int = 10 ** max(0, len(str(exact)) - 3)
+    unit: int = 10 ** max(0, len(str(exact)) - digits)
     return divide(exact, unit) * unit
 
 

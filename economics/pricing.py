@@ -78,6 +78,8 @@ PRICES: Final = PriceBook(
         base={
             "color_correction": 12 * MICRO,
             "detail_enhancement": 12 * MICRO,
+            "framing": 12 * MICRO,
+            "text_overlay": 12 * MICRO,
             "motion_enhancement": 14 * MICRO,
             "stabilization": 14 * MICRO,
             "style_transfer": 14 * MICRO,

@@ -229,4 +229,5 @@ def _recommended(route: ProviderRoute, role: str, propensity: float) -> Recommen
         lane=route.lane,
         propensity=propensity,
         role=role,
+        usual_frames=route.usual_frames,
     )

@@ -21,6 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from economics.drift import Cusum
+from economics.failures import teaches
 from economics.utility import COMPOSITE
 from schemas.base import ProviderId
 from schemas.quality import QualityVector
@@ -60,9 +61,6 @@ _JUMP_LEAST: Final = 3.0
 _JUMP_MEMORY: Final = 8
 _WINSOR: Final = 4.0
 _LEAST_LOG_SD: Final = 0.1
-
-CANCELLED: Final = "CANCELLED"
-"""The error code of a task that a person stopped; that is no failure of the provider."""
 
 
 class Mean(Struct, frozen=True, kw_only=True):
@@ -209,7 +207,7 @@ class Statistics:
 
     def task(self, sample: TaskMeasured) -> None:
         """Learn from a finished task, good or bad."""
-        if sample.error_code == CANCELLED:
+        if not teaches(sample):
             return
         arm = self._arm(sample.effect_type, sample.provider_id)
         at = sample.at.timestamp()
@@ -220,6 +218,8 @@ class Statistics:
         if not sample.succeeded:
             arm.last_failure_at = max(arm.last_failure_at, at)
             return
+        if sample.cached:
+            return  # the host rendered nothing, so it took no time and cost nothing
         if sample.cost_microtokens > 0:
             arm.log_cost.update(math.log(sample.cost_microtokens), at=at)
         if sample.duration_ms > 0:

@@ -28,10 +28,10 @@ JSON: Final = "application/json"
 PARAMETERS: Final = {
     "tenant": "the `tenant_id` of the message",
     "job": "its `correlation_id`",
-    "lane": "a queue of renders, such as `standard`",
+    "lane": "a queue of renders, `interactive` or `batch`",
     "provider": "a provider's id",
     "module": "who says it",
-    "key": "a job's id, or `tasks_` and a job's id",
+    "key": "a job's id, `tasks_` and a job's id, `limit_` and a provider's, or `hosts`",
     "name": "which timer of the job",
     "agent": "an agent's id",
     "category": "what the record is about",

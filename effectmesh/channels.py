@@ -49,6 +49,10 @@ ANSWER: Final[Mapping[type[Struct], type[Struct]]] = {
     asks.ListGallery: asks.GalleryPage,
     asks.FindEffect: asks.GalleryPage,
     asks.ListProviders: asks.ProviderPage,
+    asks.FindProvider: asks.ProviderFound,
+    asks.FindProviderChange: asks.ProviderChangeFound,
+    asks.ImportProvider: asks.ProviderProposal,
+    asks.ValidateProvider: asks.ProviderValidated,
     asks.ReadWallet: asks.Wallet,
     asks.ReadStatement: asks.Statement,
     asks.VerifyLedger: asks.LedgerVerdict,
@@ -57,8 +61,16 @@ ANSWER: Final[Mapping[type[Struct], type[Struct]]] = {
 """What a question is answered with."""
 
 ORDERED_BY: Final = {
-    Module.GATEWAY: ("StartJob", "CancelJob", "DecideApproval", "TopUpWallet"),
+    Module.GATEWAY: (
+        "StartJob",
+        "CancelJob",
+        "DecideApproval",
+        "TopUpWallet",
+        "PutProvider",
+        "SetProviderStatus",
+    ),
     Module.EXECUTION: ("RunAttempt",),
+    Module.ECONOMIC_ENGINE: ("SetConcurrency",),
 }
 """Who gives which order; what is not named here, the orchestrator orders."""
 
@@ -240,6 +252,7 @@ def _buckets() -> Iterator[Channel]:
         about="one agent that is alive; key-value, gone half a minute after the agent",
         stream=build.bucket_stream(PRESENCE),
         by=(Module.GPU_AGENT,),
+        to=(Module.GPU_AGENT, Module.EXECUTION, Module.PROVIDER_REGISTRY),
     )
 
     yield Channel(

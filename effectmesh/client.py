@@ -38,6 +38,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     detail: str = ""
     code: str = ""
     hint: str = ""
+    faults: tuple[str, ...] = ()
+    """Everything that is wrong, when there may be more than one thing."""
 
 
 class ProblemError(Exception):
@@ -72,6 +74,14 @@ class Client:
         """
         headers = {"Idempotency-Key": key} if key else {}
         return _json(await self._http.post(path, json=body or {}, headers=headers))
+
+    async def put(self, path: str, body: object, *, match: str) -> Any:
+        """Replace what is still as ``match`` says, and return the JSON of the answer.
+
+        Raises:
+            ProblemError: the gateway refused, because somebody else changed it first for instance.
+        """
+        return _json(await self._http.put(path, json=body, headers={"If-Match": match}))
 
     async def upload(self, path: Path, *, told: Uploaded | None = None) -> str:
         """Upload a clip in pieces and return its video id; goes on after a broken connection.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from actors.provider_registry.actor import ProviderRegistry
 from actors.provider_registry.postgres import PostgresRecords
+from actors.provider_registry.seeding import entries, seed
 from actors.provider_registry.shipped import shipped
 from actors.runtime import provision
 from actors.runtime.bus import Bus, connected
@@ -17,7 +17,7 @@ from effectmesh.state import ADMIN_USER, DEMO_TENANT
 from schemas.base import MICRO, JobId
 from schemas.commands import TopUp, TopUpWallet
 from schemas.routing import ProviderRecord
-from subjects.topology import Topology, topology
+from subjects.topology import Topology, in_lanes, topology
 
 DISABLED = "disabled"
 WALLET = JobId("wallet")
@@ -25,8 +25,8 @@ WALLET = JobId("wallet")
 
 def topology_for(records: Iterable[ProviderRecord], *, replicas: int = 1) -> Topology:
     """Return everything that must exist on the broker to serve these providers."""
-    served = [(each.lane, each.provider_id) for each in records if each.status != DISABLED]
-    return topology(served, replicas=replicas)
+    served = (each.provider_id for each in records if each.status != DISABLED)
+    return topology(in_lanes(served), replicas=replicas)
 
 
 async def prepare(settings: Settings) -> None:
@@ -42,11 +42,10 @@ async def prepare(settings: Settings) -> None:
     ):
         await migrate(pool)
         records = PostgresRecords(pool=pool, clock=clock)
-        registry = ProviderRegistry(records=records, clock=clock)
-        await registry.seed(shipped())
+        seeded = await seed(records, shipped(), clock=clock)
         current = await records.current()
         await provision.apply(bus, topology_for(current, replicas=settings.replicas))
-        await bus.say(await registry.entries())
+        await bus.say([*await entries(records), *seeded.said])
         await _welcome(bus, settings, clock)
 
 

@@ -64,8 +64,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     """ComfyUI hosts, separated by commas, an agent for each. Empty starts embedded renderers."""
     renderers: Annotated[int, Meta(ge=0, le=16)] = 2
     """How many embedded renderers, when there is no ComfyUI. Each may take about 1 GB."""
+    renderer_switches: str = ""
+    """For tests: faults of the embedded renderers as JSON, named in their `behaviour.py`."""
     policy_interval_s: Annotated[int, Meta(ge=1)] = 900
     """How often a new routing manifest is considered."""
+    scaler: Literal["none", "aws"] = "none"
+    """Who starts hosts when work waits: nobody, who lets advise, or an AWS Auto Scaling group."""
+    scaler_group: str = ""
+    """The Auto Scaling group, one GPU host an instance; region and keys are found as usual."""
+    least_hosts: Annotated[int, Meta(ge=0, le=1000)] = 0
+    most_hosts: Annotated[int, Meta(ge=1, le=1000)] = 16
+    """Between which numbers hosts are asked for."""
     welcome_tokens: Annotated[int, Meta(ge=0)] = 1000
     """What the demo tenant's wallet is given once."""
     max_upload_mb: Annotated[int, Meta(ge=1)] = 500

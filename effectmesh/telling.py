@@ -191,6 +191,10 @@ def _late(payload: Body) -> str:
     return f"{payload['provider_id']}: attempt {payload['attempt']} cost {cost} tokens all the same"
 
 
+def _aside(payload: Body) -> str:
+    return f"{payload['host']} stands aside until {payload['until']}: {payload['reason']}"
+
+
 def _quota(payload: Body) -> str:
     needed, there = payload["required_microtokens"], payload["available_microtokens"]
     return f"{payload['reason']}: {tokens(needed)} needed, {tokens(there)} available"
@@ -212,6 +216,7 @@ _TELLERS: Final[Mapping[str, Callable[[Body], str]]] = {
     "TestBatchDispatched": _dispatched,
     "AttemptFinished": _attempted,
     "LateAttemptPriced": _late,
+    "HostQuarantined": _aside,
     "TaskSucceeded": _delivered,
     "TaskFailed": _failed,
     "QualityEvaluated": _judged,

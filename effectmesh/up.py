@@ -62,6 +62,8 @@ class Part(Struct, frozen=True, kw_only=True):
 
     name: str
     arguments: tuple[str, ...]
+    health_port: int = 0
+    """Where it says whether it is ready; the stack is not, before it is. 0 is nowhere."""
 
 
 class Stack:
@@ -105,20 +107,21 @@ class Stack:
                     await self._again(self._parts[name])
 
     async def ready(self) -> None:
-        """Return when the gateway takes orders.
+        """Return when the gateway takes orders and the modules answer it.
 
         Raises:
-            NotReadyError: it does not, in ``READY_WITHIN_S``.
+            NotReadyError: they do not, in ``READY_WITHIN_S``.
         """
         deadline = time.monotonic() + READY_WITHIN_S
-        async with httpx.AsyncClient(base_url=self.gateway_url, trust_env=False) as http:
+        ports = [part.health_port for part in self._parts.values() if part.health_port]
+        waited_for = [self.gateway_url, *(f"http://127.0.0.1:{port}" for port in ports)]
+        async with httpx.AsyncClient(trust_env=False) as http:
             while time.monotonic() < deadline:
-                try:
-                    answer = await http.get("/readyz")
-                    if answer.status_code == httpx.codes.OK:
+                if await _is_ready(http, waited_for[-1]):
+                    waited_for.pop()
+                    if not waited_for:
                         return
-                except httpx.TransportError:
-                    pass
+                    continue
                 await anyio.sleep(POLL_S)
         raise NotReadyError(
             f"the stack did not get ready in {READY_WITHIN_S:g} s; see {self._settings.logs}"
@@ -137,7 +140,9 @@ class Stack:
             command=(sys.executable, "-m", "effectmesh", *part.arguments),
             log=self._settings.logs / f"{part.name}.log",
             grace_s=GRACE_S,
-            environment=_environment(self._settings),
+            environment=_environment(
+                msgspec.structs.replace(self._settings, health_port=part.health_port)
+            ),
         )
         child.start()
         self._children[part.name] = child
@@ -200,6 +205,14 @@ async def stack_up(settings: Settings) -> AsyncIterator[Stack]:
             await stack.stop()
 
 
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        answer = await http.get(f"{url}/readyz")
+    except httpx.TransportError:
+        return False
+    return bool(answer.status_code == httpx.codes.OK)
+
+
 def _parts(settings: Settings) -> Sequence[Part]:
     hosts = [url.strip() for url in settings.comfyui_urls.split(",") if url.strip()]
     renderers = []
@@ -213,7 +226,9 @@ def _parts(settings: Settings) -> Sequence[Part]:
         Part(name=f"agent-{number}", arguments=("agent", "--comfyui", url))
         for number, url in enumerate(hosts, start=1)
     ]
-    actors = Part(name="actors", arguments=("run", "actors"))
+    actors = Part(
+        name="actors", arguments=("run", "actors"), health_port=_free_port("127.0.0.1", 0)
+    )
     gateway = Part(name="gateway", arguments=("run", "gateway"))
     return (actors, gateway, *renderers, *agents)
 

@@ -24,6 +24,7 @@ from gateway import (
     routes_direct,
     routes_jobs,
     routes_live,
+    routes_providers,
     routes_public,
     routes_reviews,
     routes_signed,
@@ -40,6 +41,7 @@ from gateway.live import Live
 from gateway.media import MediaDesk
 from gateway.pages import page_router
 from gateway.ports import Bus
+from gateway.providers import ProviderDesk
 from gateway.recent import RecentOrders
 from gateway.settings import JSON_BODY_BYTES, GatewaySettings
 from gateway.tus import TusUploads
@@ -90,6 +92,7 @@ def create_app(
         "jobs": jobs,
         "media": MediaDesk(store=store),
         "approvals": ApprovalDesk(bus=bus, clock=clock),
+        "providers": ProviderDesk(bus=bus, clock=clock),
         "live": Live(bus=bus, jobs=jobs, tokens=tokens, clock=clock, settings=settings),
     }
     return Litestar(
@@ -209,6 +212,7 @@ def _routes(tokens: Tokens, settings: GatewaySettings) -> list[Router]:
             *routes_signed.HANDLERS,
             *routes_jobs.HANDLERS,
             *routes_admin.HANDLERS,
+            *routes_providers.HANDLERS,
         ],
         guards=[KnownCaller(tokens)],
         dependencies={"caller": Provide(caller_of)},

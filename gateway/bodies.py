@@ -8,11 +8,11 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from media.store import PartTag, PartUrl
-from schemas.base import JobId, MicroTokens, ProviderId, TaskId, TenantId, UserId, VideoId
+from schemas.base import EventId, JobId, MicroTokens, ProviderId, TaskId, TenantId, UserId, VideoId
 from schemas.jobs import JobState, Published
 from schemas.money import LedgerLine
 from schemas.quality import QualityVector
-from schemas.routing import CostModel, ProviderHealth
+from schemas.routing import CostModel, ProviderHealth, ProviderRecord
 from schemas.video import Analysis, VideoMetadata
 
 WISH_LIMIT: Final = 500
@@ -241,6 +241,46 @@ class ProvidersView(Struct, frozen=True, kw_only=True):
     """Sorted by provider id."""
 
     providers: tuple[ProviderView, ...]
+
+
+class StatusBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a provider is to be given jobs. ``force`` where no host is known that can run it."""
+
+    status: Literal["active", "shadow", "draining", "disabled", "draft"]
+    reason: Annotated[str, Meta(max_length=REASON_LIMIT)] = ""
+    force: bool = False
+
+
+class ImportBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A graph as ComfyUI exports it for its API, and what a host says of its node classes."""
+
+    graph: dict[str, object]
+    title: Annotated[str, Meta(max_length=200)] = ""
+    provider_id: Annotated[str, Meta(max_length=100)] = ""
+    object_info: dict[str, object] = {}
+
+
+class ValidateBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record, or the id of a stored one, and what a host says of its node classes."""
+
+    object_info: dict[str, object]
+    record: ProviderRecord | None = None
+    provider_id: Annotated[str, Meta(max_length=128)] = ""
+    host: Annotated[str, Meta(max_length=200)] = ""
+
+
+class ChangeView(Struct, frozen=True, kw_only=True):
+    """What became of an order to the provider registry."""
+
+    provider_id: str
+    outcome: str
+    """``done``, ``unchanged``, or ``pending`` when the registry has not answered yet."""
+    change_id: EventId
+    revision: int = 0
+    status: str = ""
+    previous: str = ""
+    reason: str = ""
+    links: dict[str, str] = {}
 
 
 class DecisionView(Struct, frozen=True, kw_only=True):

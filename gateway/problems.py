@@ -55,8 +55,10 @@ _DESCRIBED: Final = {
     403: "the token's role may not do this",
     404: "no such object, or another tenant's",
     409: "it conflicts with what was done before",
+    412: "somebody else changed it first",
     413: "more bytes than allowed",
     422: "understood, but it cannot be done",
+    428: "it must be said which revision is meant",
     503: "a part of the platform is away; Retry-After says when to try again",
 }
 

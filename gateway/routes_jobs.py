@@ -131,9 +131,10 @@ async def list_effects(bus: TheBus) -> bodies.EffectsView:
 
 @get("/providers", responses=PROBLEMS)
 async def list_providers(caller: SignedIn, bus: TheBus) -> bodies.ProvidersView:
-    """List the providers; what they cost only to admins."""
+    """List the providers; what they cost, and drafts, only to admins."""
     page = await bus.ask(ListProviders(), ProviderPage)
-    shown = tuple(views.provider_view(record, caller=caller) for record in page.providers)
+    seen = (each for each in page.providers if caller.is_admin or each.status != views.DRAFT)
+    shown = tuple(views.provider_view(record, caller=caller) for record in seen)
     return bodies.ProvidersView(providers=shown)
 
 

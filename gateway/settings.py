@@ -12,6 +12,10 @@ HOUR: Final = 3600
 
 JSON_BODY_BYTES: Final = 64 * 1024
 """Largest JSON body that is read."""
+RECORD_BODY_BYTES: Final = 768 * 1024
+"""Of a provider's record; a message of the bus holds 1 MiB."""
+OBJECT_INFO_BYTES: Final = 8 * MIB
+"""Of a body with what a ComfyUI host says of its classes: all of it, custom nodes too."""
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):

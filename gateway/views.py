@@ -14,6 +14,8 @@ from schemas.routing import EffectRoute, ProviderRecord
 
 SHADOW = "shadow"
 """The role of a render whose result only admins see."""
+DRAFT = "draft"
+"""The status of a provider that is not offered yet."""
 
 
 def job_view(job: Job, *, revision: int, caller: Caller) -> bodies.JobView:

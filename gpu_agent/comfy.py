@@ -6,8 +6,8 @@ The host's words never leave this package: they name its paths. Every failure is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -20,12 +20,15 @@ from websockets.exceptions import WebSocketException
 
 from gpu_agent import wire
 from gpu_agent.errors import Fault, RenderFailedError
-from gpu_agent.providers.declarative import Graph
-from gpu_agent.wire import OutputFile, Phase, PromptState
+from gpu_agent.providers.graphs import Graph
+from gpu_agent.wire import Memory, OutputFile, Phase, PromptState
 
 MIB: Final = 1024 * 1024
 _PIECE: Final = 256 * 1024
 _CLOSE_S: Final = 5.0
+_RETRY_AFTER: Final = "Retry-After"
+_KEPT: Final = (_RETRY_AFTER,)
+"""Headers of an answer that anybody reads."""
 
 
 class HostLimits(Struct, frozen=True, kw_only=True):
@@ -48,6 +51,12 @@ class HostLimits(Struct, frozen=True, kw_only=True):
     """So many times in a row the host knows nothing of a prompt before the prompt is lost."""
     stop_grace_s: float = 15.0
     """How long a stopped prompt is waited for: stopping is cooperative."""
+    tries: int = 3
+    """How often a request is made that the host answers with an error of its own, or puts off."""
+    retry_s: float = 0.5
+    """The pause before the second try; each further one is twice as long."""
+    retry_after_s: float = 10.0
+    """The longest pause a host may ask for; the attempt fails when it asks for more."""
 
 
 class Socket(Protocol):
@@ -91,6 +100,10 @@ class ComfyHost:
         """Return versions, memory and devices."""
         return await self._object("/system_stats")
 
+    async def memory(self) -> Memory:
+        """Return what the host and its first device have, and have left."""
+        return wire.memory(await self.system_stats())
+
     async def object_info(self) -> dict[str, object]:
         """Return every node class the host knows, with its inputs and their choices."""
         return await self._object("/object_info")
@@ -131,25 +144,37 @@ class ComfyHost:
         stored = wire.decoded(_good(answer), Stored)
         return f"{stored.subfolder}/{stored.name}" if stored.subfolder else stored.name
 
-    async def submit(self, graph: Graph, *, prompt_id: str, client_id: str) -> None:
-        """Queue a graph under our own id.
+    async def submit(
+        self,
+        graph: Graph,
+        *,
+        prompt_id: str,
+        client_id: str,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        """Queue a graph under our own id. Made once: a second call would queue it twice.
 
         Raises:
-            RenderFailedError: ``GRAPH_REFUSED``, also when the host would run only a part of it.
+            RenderFailedError: ``GRAPH_REFUSED``, also when the host would run only a part of it;
+                ``MISSING_MODEL`` when all it lacks are files or classes.
         """
-        body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
-        answer = await self._send("POST", "/prompt", json=body)
+        body: dict[str, object] = {
+            "prompt": graph,
+            "prompt_id": prompt_id,
+            "client_id": client_id,
+        }
+        if extra:
+            body["extra_data"] = dict(extra)
+        answer = await self._send("POST", "/prompt", json=body, tries=1)
         if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
             raise RenderFailedError(Fault.GRAPH_REFUSED, "the graph is too large for the host")
         if answer.status_code == httpx.codes.BAD_REQUEST:
-            raise RenderFailedError(
-                Fault.GRAPH_REFUSED, wire.refusal(wire.accepted(answer.content))
-            )
+            raise RenderFailedError(*wire.refusal(wire.accepted(answer.content)))
         told = wire.accepted(_good(answer))
         if told.node_errors:
             # one output is valid, so the host runs that and drops the rest without a word
             await self.cancel(prompt_id)
-            raise RenderFailedError(Fault.GRAPH_REFUSED, wire.refusal(told))
+            raise RenderFailedError(*wire.refusal(told))
         if told.prompt_id != prompt_id:
             await self.cancel(told.prompt_id)
             raise RenderFailedError(Fault.HOST_ERROR, "the host queued the graph under another id")
@@ -175,6 +200,28 @@ class ComfyHost:
             await self._send("POST", "/interrupt", json={"prompt_id": prompt_id})
         except RenderFailedError:
             return
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Ask the host once more, by its oldest route. A host that is gone is no error."""
+        with suppress(RenderFailedError):
+            await self._send("POST", "/interrupt", json={"prompt_id": prompt_id})
+
+    async def free(self) -> None:
+        """Ask the host to let go of its models and its cache, as soon as it runs nothing.
+
+        Raises:
+            RenderFailedError: it does not answer.
+        """
+        body = {"unload_models": True, "free_memory": True}
+        _good(await self._send("POST", "/free", json=body))
+
+    async def runs(self) -> tuple[str, ...]:
+        """Return the prompts that the host runs at this moment.
+
+        Raises:
+            RenderFailedError: it does not answer.
+        """
+        return wire.running(_good(await self._send("GET", "/queue")))
 
     async def forget(self, prompt_id: str) -> None:
         """Remove a finished prompt from the host's history; its files stay."""
@@ -208,7 +255,34 @@ class ComfyHost:
     async def _object(self, path: str) -> dict[str, object]:
         return wire.decoded(_good(await self._send("GET", path)), dict[str, object])
 
-    async def _send(self, method: str, path: str, **content: object) -> httpx.Response:
+    async def _send(
+        self, method: str, path: str, *, tries: int = 0, **content: object
+    ) -> httpx.Response:
+        """Send a request, again when the host puts it off or has an error of its own.
+
+        Every request but a submission may be made twice. The pauses are bounded; what the host
+        says after the last try is the answer.
+        """
+        tries = tries or self.limits.tries
+        for failures in range(tries):
+            answer = await self._once(method, path, **content)
+            pause = self._pause(answer, failures)
+            if pause is None or failures + 1 == tries:
+                break
+            await anyio.sleep(pause)
+        return answer
+
+    def _pause(self, answer: httpx.Response, failures: int) -> float | None:
+        """Return how long to wait before the next try, ``None`` when there is to be none."""
+        wanted = _retry_after(answer)
+        if wanted is not None and wanted > self.limits.retry_after_s:
+            return None
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            backoff: float = self.limits.retry_s * 2.0**failures
+            return backoff if wanted is None else wanted
+        return None
+
+    async def _once(self, method: str, path: str, **content: object) -> httpx.Response:
         """Send one request and read the answer, never more than the limit."""
         request = self._client.build_request(method, self._url + path, **content)  # type: ignore[arg-type]  # the callers give httpx's own keywords
         try:
@@ -223,7 +297,10 @@ class ComfyHost:
                 await answer.aclose()
         except httpx.HTTPError as broken:
             raise _unreachable(broken) from broken
-        return httpx.Response(answer.status_code, content=bytes(body), request=request)
+        kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+        return httpx.Response(
+            answer.status_code, content=bytes(body), request=request, headers=kept
+        )
 
 
 class Stored(Struct):
@@ -270,7 +347,19 @@ def _good(answer: httpx.Response) -> bytes:
 
 
 def _bad(answer: httpx.Response) -> RenderFailedError:
+    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return RenderFailedError(
+            Fault.THROTTLED,
+            "the host is asked too often",
+            retry_after_s=_retry_after(answer),
+        )
     return RenderFailedError(Fault.HOST_ERROR, f"the host answered {answer.status_code}")
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds of ``Retry-After``; its other form, a date, is not for a machine here."""
+    told = answer.headers.get(_RETRY_AFTER, "")
+    return float(told) if told.isascii() and told.isdecimal() else None
 
 
 def _unreachable(broken: httpx.HTTPError) -> RenderFailedError:

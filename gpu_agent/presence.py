@@ -16,7 +16,21 @@ class Presence(Struct, frozen=True, kw_only=True):
     host: str
     gpu_type: str
     provider_ids: tuple[ProviderId, ...]
+    """What it serves now; nothing while its host is stuck or stands aside."""
     slots: int
     at: datetime
     version: str = ""
     """The host's ComfyUI version."""
+    lanes: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    """The effect types of the providers it serves."""
+    loaded: tuple[str, ...] = ()
+    """The models its host holds, as far as it was this agent that had them loaded."""
+    busy: int = 0
+    """Slots that render."""
+    vram_total_bytes: int = 0
+    vram_free_bytes: int = 0
+    ram_total_bytes: int = 0
+    ram_free_bytes: int = 0
+    trouble: str = ""
+    """Why it serves nothing; empty when it does."""

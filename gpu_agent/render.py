@@ -3,17 +3,19 @@
 Two ways of knowing run side by side. The socket tells at once what happens, but it may be deaf, may
 break, and forgets what it could not deliver; so it only gives progress, node times and a nudge.
 What the prompt became is asked for: every few seconds, and whenever the socket nudges. A prompt
-that nobody knows any more was lost with its host. Stopping is cooperative, so a prompt that is to
-stop is asked to, and then waited for within a bound.
+that nobody knows any more was lost with its host.
 
 The prompt id is ours. Whoever comes back with it after a crash finds the prompt and goes on
 following it, instead of rendering it twice.
+
+``stopping`` has what is done about a prompt that is to stop and does not.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 import anyio
 from msgspec import Struct
@@ -21,18 +23,22 @@ from msgspec import Struct
 from gpu_agent import wire
 from gpu_agent.comfy import ComfyHost
 from gpu_agent.errors import Fault, RenderFailedError
-from gpu_agent.providers.declarative import Graph
+from gpu_agent.pictures import preview
+from gpu_agent.providers.graphs import Graph
+from gpu_agent.stopping import Stopping
 from gpu_agent.timing import Advance, Track
 from gpu_agent.wire import OVER, OutputFile, Phase, PromptState
 from schemas.tasks import NodeTiming
 
-_LAST_WORD_S = 3.0
+_LAST_WORD_S: Final = 3.0
 """How long a prompt is told to stop when we ourselves are being stopped."""
 
-_MAY_STILL_RUN = frozenset({Fault.HOST_UNREACHABLE, Fault.HOST_ERROR})
+_MAY_STILL_RUN: Final = frozenset({Fault.HOST_UNREACHABLE, Fault.HOST_ERROR})
 """After these nobody knows whether the host has the prompt; it must not render for nobody."""
+_WORTH_ANOTHER_TRY: Final = _MAY_STILL_RUN | {Fault.THROTTLED}
 
 Hear = Callable[[Advance], None]
+Show = Callable[[bytes], None]
 
 
 class Rendered(Struct, frozen=True, kw_only=True):
@@ -42,6 +48,21 @@ class Rendered(Struct, frozen=True, kw_only=True):
     gpu_seconds: float
     queue_wait_ms: int
     nodes: tuple[NodeTiming, ...]
+    adopted: bool = False
+    """It was on the host already when we came."""
+    cached: bool = False
+    """Its times teach nobody what such a run takes."""
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What is known of a run beforehand, and said to the host with it."""
+
+    expected_ms: Mapping[str, float] = {}
+    """By node: what earlier runs took."""
+    loaders: Collection[str] = ()
+    """The nodes that load models."""
+    extra: Mapping[str, object] = {}
+    """Of the submission, for anybody to read: no secret, no prompt."""
 
 
 async def render(
@@ -52,13 +73,18 @@ async def render(
     timeout_s: float,
     stop: anyio.Event,
     hear: Hear,
+    show: Show | None = None,
+    told: Told | None = None,
 ) -> Rendered:
     """Run a graph and return its outputs.
 
     Raises:
         RenderFailedError: with what the prompt used up to then.
     """
-    run = _Run(host=host, graph=graph, prompt_id=prompt_id, stop=stop, hear=hear)
+    told = told or Told()
+    run = _Run(
+        host=host, graph=graph, prompt_id=prompt_id, stop=stop, hear=hear, show=show, told=told
+    )
     try:
         return await run.to_the_end(timeout_s)
     except anyio.get_cancelled_exc_class():
@@ -71,7 +97,15 @@ class _Run:
     """The state of one pursuit."""
 
     def __init__(
-        self, *, host: ComfyHost, graph: Graph, prompt_id: str, stop: anyio.Event, hear: Hear
+        self,
+        *,
+        host: ComfyHost,
+        graph: Graph,
+        prompt_id: str,
+        stop: anyio.Event,
+        hear: Hear,
+        show: Show | None,
+        told: Told,
     ) -> None:
         self._host = host
         self._limits = host.limits
@@ -79,10 +113,13 @@ class _Run:
         self._prompt_id = prompt_id
         self._stop = stop
         self._hear = hear
+        self._show = show
+        self._told = told
         # whoever knows a client id can take its stream over, so nobody can derive it
         self._client_id = secrets.token_hex(16)
         classes = {name: str(node.get("class_type")) for name, node in graph.items()}
-        self._track = Track(prompt_id=prompt_id, classes=classes)
+        self._track = Track(prompt_id=prompt_id, classes=classes, expected_ms=told.expected_ms)
+        self._stopping = Stopping(host=host, prompt_id=prompt_id)
         self._nudge = anyio.Event()
         self._ready = anyio.Event()
         now = anyio.current_time()
@@ -90,7 +127,7 @@ class _Run:
         self._submitted = now
         self._last_answer = now
         self._until = now
-        self._ending: Fault | None = None
+        self._adopted = False
         self._unknown = 0
         self._listening: anyio.CancelScope | None = None
 
@@ -109,6 +146,7 @@ class _Run:
                 outcome = await self._follow()
             except RenderFailedError as failed:
                 outcome = failed
+                outcome.adopted = self._adopted
                 if failed.code in _MAY_STILL_RUN:
                     await self._host.cancel(self._prompt_id)
             group.cancel_scope.cancel()
@@ -117,14 +155,45 @@ class _Run:
         return outcome
 
     async def _submit(self) -> None:
-        found = await self._host.state(self._prompt_id)
-        self._submitted = anyio.current_time()
-        if found.phase in {Phase.PENDING, Phase.RUNNING, Phase.DONE}:
-            return
-        if found.phase is not Phase.UNKNOWN:
-            # the end of an earlier run of this attempt would be taken for the end of this one
-            await self._host.forget(self._prompt_id)
-        await self._host.submit(self._graph, prompt_id=self._prompt_id, client_id=self._client_id)
+        """Queue the graph, unless it is there. A submission that failed may have been heard."""
+        failed: RenderFailedError | None = None
+        for failures in range(self._limits.tries):
+            if failures and failed is not None:
+                await self._rest(failed, failures)
+            found = await self._host.state(self._prompt_id)
+            self._submitted = anyio.current_time()
+            if found.phase in {Phase.PENDING, Phase.RUNNING, Phase.DONE}:
+                self._adopted = not failures
+                return
+            if found.phase is not Phase.UNKNOWN:
+                # the end of an earlier run of this attempt would be taken for the end of this one
+                await self._host.forget(self._prompt_id)
+            try:
+                await self._host.submit(
+                    self._graph,
+                    prompt_id=self._prompt_id,
+                    client_id=self._client_id,
+                    extra=self._told.extra,
+                )
+            except RenderFailedError as refused:
+                failed = refused
+                if refused.code not in _WORTH_ANOTHER_TRY:
+                    raise
+            else:
+                return
+        if failed is not None:
+            raise failed
+
+    async def _rest(self, failed: RenderFailedError, failures: int) -> None:
+        """Leave the host alone for as long as it wants, unless nobody waits for the run by then."""
+        pause = self._limits.retry_s * 2.0 ** (failures - 1)
+        if failed.retry_after_s is not None:
+            pause = failed.retry_after_s
+        if pause > min(self._limits.retry_after_s, self._until - anyio.current_time()):
+            raise failed
+        with anyio.move_on_after(pause):
+            await self._stop.wait()
+            raise RenderFailedError(Fault.CANCELLED, "the job was cancelled")
 
     async def _follow(self) -> Rendered:
         """Ask until the prompt is over, lost, or not worth waiting for."""
@@ -136,19 +205,18 @@ class _Run:
                 return self._concluded(state)
             if self._unknown >= self._limits.unknown_polls:
                 raise self._vanished()
-            if self._ending is not None and anyio.current_time() >= self._until:
-                raise self._metered(self._ending, _WHY[self._ending], state)
+            if self._stopping.over:
+                failed = self._ended(state)
+                failed.stuck = state is not None and state.phase is Phase.RUNNING
+                raise failed
             self._check_hearing(state)
             await self._pause()
 
     async def _end_in_time(self) -> None:
         """Ask the host to stop when the job is cancelled or the time is up."""
         late = anyio.current_time() >= self._until
-        if self._ending is not None or not (late or self._stop.is_set()):
-            return
-        self._ending = Fault.CANCELLED if self._stop.is_set() else Fault.TIMED_OUT
-        self._until = anyio.current_time() + self._limits.stop_grace_s
-        await self._host.cancel(self._prompt_id)
+        if self._stop.is_set() or late:
+            await self._stopping.press(Fault.CANCELLED if self._stop.is_set() else Fault.TIMED_OUT)
 
     async def _ask(self) -> PromptState | None:
         """Return the prompt's state; ``None`` while the host does not answer."""
@@ -157,15 +225,15 @@ class _Run:
         except RenderFailedError as failed:
             if anyio.current_time() - self._last_answer < self._limits.unreachable_s:
                 return None
-            raise self._metered(self._ending or failed.code, failed.why, None) from failed
+            raise self._metered(self._stopping.why or failed.code, failed.why, None) from failed
         self._last_answer = anyio.current_time()
         self._unknown = self._unknown + 1 if state.phase is Phase.UNKNOWN else 0
         return state
 
     def _concluded(self, state: PromptState) -> Rendered:
-        if self._ending is not None:
+        if self._stopping.why is not None:
             # it may have succeeded after all: nothing stops a prompt that is saving its file
-            raise self._metered(self._ending, _WHY[self._ending], state)
+            raise self._ended(state)
         if state.phase is Phase.INTERRUPTED:
             raise self._metered(Fault.LOST, "somebody else stopped it on its host", state)
         if state.phase is Phase.FAILED:
@@ -177,12 +245,18 @@ class _Run:
             gpu_seconds=self._occupied_ms(state) / 1000,
             queue_wait_ms=self._waited_ms(state),
             nodes=self._timings(state),
+            adopted=self._adopted,
+            cached=self._track.mostly_cached(apart_from=self._told.loaders),
         )
 
     def _vanished(self) -> RenderFailedError:
-        if self._ending is not None:
-            return self._metered(self._ending, _WHY[self._ending], None)
+        if self._stopping.why is not None:
+            return self._ended(None)
         return self._metered(Fault.LOST, "the host forgot the prompt; it was restarted", None)
+
+    def _ended(self, state: PromptState | None) -> RenderFailedError:
+        why = self._stopping.why or Fault.CANCELLED
+        return self._metered(why, _WHY[why], state)
 
     def _metered(self, code: Fault, why: str, state: PromptState | None) -> RenderFailedError:
         return RenderFailedError(
@@ -213,8 +287,9 @@ class _Run:
 
     async def _pause(self) -> None:
         """Wait for the next poll, a nudge, or the deadline."""
-        pause = max(min(self._limits.poll_s, self._until - anyio.current_time()), 0.0)
-        with anyio.move_on_after(pause):
+        now = anyio.current_time()
+        until = self._stopping.next_at if self._stopping.why else self._until
+        with anyio.move_on_after(max(min(self._limits.poll_s, until - now), 0.0)):
             await self._nudge.wait()
         self._nudge = anyio.Event()
 
@@ -245,7 +320,12 @@ class _Run:
 
     def _take(self, frame: str | bytes) -> None:
         self._last_frame = anyio.current_time()
-        heard = wire.event(frame) if isinstance(frame, str) else None
+        if isinstance(frame, bytes):
+            picture = preview(frame)
+            if picture is not None and self._show is not None:
+                self._show(picture)
+            return
+        heard = wire.event(frame)
         if heard is None:
             return
         advance = self._track.update(*heard, anyio.current_time())
@@ -255,7 +335,7 @@ class _Run:
             self._nudge.set()
 
 
-_WHY = {
+_WHY: Final = {
     Fault.CANCELLED: "the job was cancelled",
     Fault.TIMED_OUT: "the render took longer than it may",
 }

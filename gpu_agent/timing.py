@@ -3,17 +3,22 @@
 Pure: arrival times are arguments. A host gives no node times, so the time of a node is from its
 ``executing`` message to the next one. Messages come late and in bursts, so the sum is clipped to
 what the host says the whole run took.
+
+How far a run is, is the share of its nodes that are done, each weighted with what it is expected
+to take; nodes of which nothing is known count like the mean of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from schemas.tasks import NodeTiming
 
+CACHED_SHARE: Final = 0.5
+"""A run that had so much of its work answered from the cache teaches nobody what it takes."""
 TERMINAL: Final = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
 
@@ -23,21 +28,33 @@ class Advance(Struct, frozen=True, kw_only=True):
     node_id: str
     class_type: str
     percent: float
+    eta_ms: int | None = None
+    """What is left, as far as earlier runs tell; ``None`` while there were none."""
 
 
 class Track:
     """Hears the messages of one prompt; ``update(kind, data, at)`` and plain fields."""
 
-    def __init__(self, *, prompt_id: str, classes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        prompt_id: str,
+        classes: Mapping[str, str],
+        expected_ms: Mapping[str, float] | None = None,
+    ) -> None:
         self.prompt_id = prompt_id
         self.classes = classes
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.over = False
         self.cached: set[str] = set()
+        known = {name: ms for name, ms in (expected_ms or {}).items() if name in classes}
+        mean = sum(known.values()) / len(known) if known else 0.0
+        self._weights = {name: known.get(name, mean) if mean else 1.0 for name in classes}
+        self._known = bool(mean)
         self._arrivals: list[tuple[str, float]] = []
         self._finished: dict[str, float] = {}
-        self._share = 0.0
+        self._partial: tuple[str, float] = ("", 0.0)
 
     def update(self, kind: str, data: Mapping[str, object], at: float) -> Advance | None:
         """Take one message in; return how far the run is when that changed."""
@@ -67,6 +84,15 @@ class Track:
         kept = sorted(self.cached - started)
         return (*ran, *(self._timing(node, 0, cached=True) for node in kept))
 
+    def mostly_cached(self, *, apart_from: Collection[str] = ()) -> bool:
+        """Return whether the run tells nothing about what such a run takes.
+
+        ``apart_from`` are the nodes that load models: on a warm host they are always cached.
+        """
+        counted = {name: ms for name, ms in self._weights.items() if name not in apart_from}
+        cached = sum(ms for name, ms in counted.items() if name in self.cached)
+        return bool(counted) and cached >= CACHED_SHARE * sum(counted.values())
+
     def _executing(self, node: object, at: float) -> Advance | None:
         if node is None:
             self.over = True
@@ -91,13 +117,22 @@ class Track:
                 continue
             running = str(name)
             partial = _ratio(told.get("value"), told.get("max"))
-        done = len(self.cached | set(self._finished))
-        self._share = (done + partial) / max(len(self.classes), 1)
+        self._partial = (running, partial)
         return self._advance(running) if running else None
 
     def _advance(self, node: str) -> Advance:
-        percent = min(max(self._share, 0.0), 1.0)
-        return Advance(node_id=node, class_type=self.classes.get(node, ""), percent=percent)
+        total = sum(self._weights.values())
+        done = sum(self._weights.get(name, 0.0) for name in self.cached | set(self._finished))
+        running, partial = self._partial
+        if running not in self.cached and running not in self._finished:
+            done += self._weights.get(running, 0.0) * partial
+        percent = min(max(done / total, 0.0), 1.0) if total else 0.0
+        return Advance(
+            node_id=node,
+            class_type=self.classes.get(node, ""),
+            percent=percent,
+            eta_ms=round(max(total - done, 0.0)) if self._known else None,
+        )
 
     def _spans(self, now: float) -> list[tuple[str, float]]:
         if not self._arrivals:

@@ -24,6 +24,16 @@ REASONS_SHOWN: Final = 5
 _SAFE: Final = re.compile(r"[^A-Za-z0-9_. -]")
 _WORD_LIMIT: Final = 64
 _MEMORY: Final = ("OutOfMemoryError", "MemoryError", "AllocationError")
+_BAD_FILE: Final = "custom_validation_failed"
+_NO_ROOM: Final = "No space left on device"
+_UNDECODABLE: Final = "InvalidDataError"
+_MISSING_CLASS: Final = "missing_node_type"
+_OLD_MISSING_CLASS: Final = "Cannot execute because node"
+"""How 0.3.64 says it, under the type ``invalid_prompt``."""
+_NOT_OFFERED: Final = "value_not_in_list"
+_MODEL_FILES: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
+_READERS: Final = frozenset({"GetVideoComponents", "LoadVideo", "VHS_LoadVideo"})
+"""Nodes that decode the clip and nothing else."""
 _MODEL_NAME: Final = re.compile(r"\b([A-Z]{1,3}\d{1,4}[A-Z]?)\b")
 
 
@@ -54,6 +64,7 @@ class Exploded(Struct, frozen=True, kw_only=True):
 
     node_type: str = ""
     exception_type: str = ""
+    disk_full: bool = False
 
 
 class PromptState(Struct, frozen=True, kw_only=True):
@@ -66,6 +77,25 @@ class PromptState(Struct, frozen=True, kw_only=True):
     ended_ms: int | None = None
     cached: tuple[str, ...] = ()
     error: Exploded = Exploded()
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Bytes of a host and its device; a CPU has no memory of its own."""
+
+    ram_total: int = 0
+    ram_free: int = 0
+    vram_total: int = 0
+    vram_free: int = 0
+
+    @property
+    def ram_used(self) -> int:
+        """What is taken, by whomever."""
+        return max(self.ram_total - self.ram_free, 0)
+
+    @property
+    def vram_used(self) -> int:
+        """What is taken, by whomever."""
+        return max(self.vram_total - self.vram_free, 0)
 
 
 NOWHERE: Final = PromptState(phase=Phase.UNKNOWN)
@@ -122,6 +152,7 @@ class RefusedWhole(Struct):
     """What is wrong with the graph as a whole."""
 
     type: str = ""
+    message: str = ""
 
 
 class Accepted(Struct):
@@ -200,6 +231,15 @@ def queue_state(body: bytes, prompt_id: str) -> PromptState:
     return NOWHERE
 
 
+def running(body: bytes) -> tuple[str, ...]:
+    """Return the prompts that run, from ``/queue``.
+
+    Raises:
+        RenderFailedError: the answer is not what a ComfyUI says.
+    """
+    return tuple(str(item[1]) for item in decoded(body, _Queue).queue_running if len(item) > 1)
+
+
 def accepted(body: bytes) -> Accepted:
     """Read the answer to ``POST /prompt``.
 
@@ -209,20 +249,28 @@ def accepted(body: bytes) -> Accepted:
     return decoded(body, Accepted)
 
 
-def refusal(answer: Accepted) -> str:
+def refusal(answer: Accepted) -> tuple[Fault, str]:
     """Say why a graph was refused: kinds of faults, classes and inputs, never the host's words.
 
-    The host's own texts can hold paths and tracebacks, and its top line is often empty.
+    The host's own texts can hold paths and tracebacks, and its top line is often empty. A graph of
+    which only files or classes are missing is a fault of this host, any other the graph's.
     """
+    found = [(node, fault) for node in answer.node_errors.values() for fault in node.errors]
     faults = [
         f"{_word(node.class_type)}.{_word(fault.extra_info.get('input_name'))}: {_word(fault.type)}"
-        for node in answer.node_errors.values()
-        for fault in node.errors
+        for node, fault in found
     ]
     if not faults:
-        return f"the host refused the graph: {_word(answer.error.type) or 'no reason given'}"
+        kind = _word(answer.error.type)
+        absent = kind == _MISSING_CLASS or answer.error.message.startswith(_OLD_MISSING_CLASS)
+        code = Fault.MISSING_MODEL if absent else Fault.GRAPH_REFUSED
+        return code, f"the host refused the graph: {kind or 'no reason given'}"
+    if all(node.class_type in _READERS and fault.type == _BAD_FILE for node, fault in found):
+        return Fault.HOST_ERROR, "the host has lost the clip"
+    missing = all(_is_missing_file(fault) for _, fault in found)
     more = f" and {len(faults) - REASONS_SHOWN} more" if len(faults) > REASONS_SHOWN else ""
-    return f"the host refused the graph: {', '.join(faults[:REASONS_SHOWN])}{more}"
+    code = Fault.MISSING_MODEL if missing else Fault.GRAPH_REFUSED
+    return code, f"the host refused the graph: {', '.join(faults[:REASONS_SHOWN])}{more}"
 
 
 def failure(error: Exploded) -> tuple[Fault, str]:
@@ -231,6 +279,10 @@ def failure(error: Exploded) -> tuple[Fault, str]:
     node = _word(error.node_type) or "a node"
     if kind.endswith(_MEMORY):
         return Fault.OUT_OF_MEMORY, f"{node} ran out of memory"
+    if error.disk_full:
+        return Fault.HOST_DISK_FULL, f"{node} found the host's disk full"
+    if kind == _UNDECODABLE and error.node_type in _READERS:
+        return Fault.INPUT_UNREADABLE, f"{node} cannot decode the clip"
     return Fault.RENDER_ERROR, f"{node} failed with {kind}"
 
 
@@ -242,6 +294,21 @@ def event(frame: str) -> tuple[str, dict[str, object]] | None:
         return None
     kind, data = message.get("type"), message.get("data")
     return (kind, data) if isinstance(kind, str) and isinstance(data, dict) else None
+
+
+def memory(stats: Mapping[str, object]) -> Memory:
+    """Return what the host and its first device have, and have left."""
+    system = stats.get("system")
+    devices = stats.get("devices")
+    first = devices[0] if isinstance(devices, list) and devices else {}
+    told = system if isinstance(system, dict) else {}
+    device = first if isinstance(first, dict) and first.get("type", "cpu") != "cpu" else {}
+    return Memory(
+        ram_total=_whole(told.get("ram_total")) or 0,
+        ram_free=_whole(told.get("ram_free")) or 0,
+        vram_total=_whole(device.get("vram_total")) or 0,
+        vram_free=_whole(device.get("vram_free")) or 0,
+    )
 
 
 def gpu_type(stats: Mapping[str, object]) -> str:
@@ -259,6 +326,11 @@ def gpu_type(stats: Mapping[str, object]) -> str:
     name = str(first.get("name", ""))
     found = _MODEL_NAME.search(name)
     return found.group(1) if found else _word(name) or "unknown"
+
+
+def _is_missing_file(fault: NodeFault) -> bool:
+    named = str(fault.extra_info.get("received_value", ""))
+    return fault.type == _NOT_OFFERED and named.endswith(_MODEL_FILES)
 
 
 def _marks(status: _Marks | None) -> PromptState:
@@ -282,6 +354,7 @@ def _marks(status: _Marks | None) -> PromptState:
             error = Exploded(
                 node_type=str(data.get("node_type", "")),
                 exception_type=str(data.get("exception_type", "")),
+                disk_full=_NO_ROOM in str(data.get("exception_message", "")),
             )
     return PromptState(phase=phase, started_ms=started, ended_ms=ended, cached=cached, error=error)
 

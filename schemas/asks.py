@@ -11,7 +11,17 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.base import EPOCH, JobId, MicroTokens, ProviderId, TaskId, TenantId, UserId, VideoId
+from schemas.base import (
+    EPOCH,
+    EventId,
+    JobId,
+    MicroTokens,
+    ProviderId,
+    TaskId,
+    TenantId,
+    UserId,
+    VideoId,
+)
 from schemas.jobs import Job, JobState, Selection
 from schemas.money import LedgerLine
 from schemas.routing import ProviderRecord, RoutingManifest
@@ -278,13 +288,121 @@ class GalleryPage(Struct, frozen=True, kw_only=True):
 
 
 class ListProviders(Struct, frozen=True, kw_only=True):
-    """To the provider registry: the current revision of every provider."""
+    """To the provider registry: the current revision of every provider, without its graph."""
 
 
 class ProviderPage(Struct, frozen=True, kw_only=True):
     """Sorted by provider id."""
 
     providers: tuple[ProviderRecord, ...]
+
+
+class ProviderRevision(Struct, frozen=True, kw_only=True):
+    """One line of a provider's history. A revision never changes."""
+
+    revision: int
+    origin: str
+    """``shipped`` with the platform, or by an ``admin``."""
+    created_at: datetime
+    by: UserId = UserId("")
+
+
+class ProviderChange(Struct, frozen=True, kw_only=True):
+    """What became of one order to the registry; ``change_id`` is the order's event id."""
+
+    change_id: EventId
+    provider_id: ProviderId
+    kind: str
+    """``put`` or ``status``."""
+    outcome: str
+    """``done``, ``unchanged``, or why not: ``exists``, ``stale``, ``unknown``, ``invalid``,
+    ``unproven``."""
+    at: datetime
+    by: UserId
+    revision: int = 0
+    """The newest one after it."""
+    status: str = ""
+    previous: str = ""
+    """The status before; empty for a new provider."""
+    reason: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class FindProvider(Struct, frozen=True, kw_only=True):
+    """To the provider registry: one provider, as it is now or as it was in a revision."""
+
+    provider_id: ProviderId
+    revision: int = 0
+
+
+class ProviderFound(Struct, frozen=True, kw_only=True):
+    """``record`` is null when there is no such provider or revision. Newest first.
+
+    The faults of a refused change are in ``FindProviderChange``.
+    """
+
+    record: ProviderRecord | None = None
+    revisions: tuple[ProviderRevision, ...] = ()
+    changes: tuple[ProviderChange, ...] = ()
+    agents: tuple[str, ...] = ()
+    """Those that are alive and say that they can run it."""
+    proven: bool = False
+    """Whether a host is known that can run the newest revision."""
+
+
+class FindProviderChange(Struct, frozen=True, kw_only=True):
+    """To the provider registry: what became of an order?"""
+
+    change_id: EventId
+
+
+class ProviderChangeFound(Struct, frozen=True, kw_only=True):
+    """``change`` is null while the order waits."""
+
+    change: ProviderChange | None = None
+
+
+class ImportProvider(Struct, frozen=True, kw_only=True):
+    """To the provider registry: which record would this graph make? Nothing is stored."""
+
+    graph: dict[str, object]
+    provider_id: ProviderId = ProviderId("")
+    title: str = ""
+    object_info: dict[str, object] = {}
+    """What a host says of the graph's node classes; bounds and choices are read from it."""
+
+
+class ProviderProposal(Struct, frozen=True, kw_only=True):
+    """Either a record and what to know about it, or every reason why there is none."""
+
+    record: ProviderRecord | None = None
+    notes: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+class ValidateProvider(Struct, frozen=True, kw_only=True):
+    """To the provider registry: can this host run this record, given or stored?
+
+    A yes is remembered: a record that some host can run may be activated.
+    """
+
+    object_info: dict[str, object]
+    """What the host says of the graph's node classes."""
+    record: ProviderRecord | None = None
+    provider_id: ProviderId = ProviderId("")
+    host: str = ""
+
+
+class ProviderValidated(Struct, frozen=True, kw_only=True):
+    """Everything that is missing or wrong, at once; all empty when the host can run it."""
+
+    known: bool = True
+    """False when there is no such provider."""
+    missing_classes: tuple[str, ...] = ()
+    missing_models: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    remembered: bool = False
 
 
 class ReadWallet(Struct, frozen=True, kw_only=True):
@@ -384,6 +502,10 @@ Question = (
     | ListGallery
     | FindEffect
     | ListProviders
+    | FindProvider
+    | FindProviderChange
+    | ImportProvider
+    | ValidateProvider
     | ReadWallet
     | ReadStatement
     | VerifyLedger

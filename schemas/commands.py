@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.base import Command, Event, MicroTokens, TaskId, UserId, VideoId
+from schemas.base import Command, Event, MicroTokens, ProviderId, TaskId, UserId, VideoId
+from schemas.hosts import ConcurrencyLimit
 from schemas.jobs import JobOrder
+from schemas.routing import ProviderRecord
 from schemas.tasks import AttemptOrder
 from schemas.video import EffectRequest
 
@@ -101,6 +103,12 @@ class CancelTasks(Command, frozen=True, kw_only=True):
     payload: Cancellation
 
 
+class SetConcurrency(Command, frozen=True, kw_only=True):
+    """To the execution module: so many renders of a provider at once, not more."""
+
+    payload: ConcurrencyLimit
+
+
 class DecisionOrder(Struct, frozen=True, kw_only=True):
     """What an admin decided."""
 
@@ -135,3 +143,38 @@ class TopUpWallet(Command, frozen=True, kw_only=True):
     """To the Economic Engine: tokens were bought or granted."""
 
     payload: TopUp
+
+
+class ProviderEdition(Struct, frozen=True, kw_only=True):
+    """A provider's record as an admin wants it. Its status counts only when it is new."""
+
+    record: ProviderRecord
+    by: UserId
+    made_from: int = 0
+    """The revision that was edited; 0 adds a provider."""
+    force: bool = False
+    """Let it serve although no host is known that can run it."""
+
+
+class PutProvider(Command, frozen=True, kw_only=True):
+    """To the provider registry: add a provider, or store a new revision of one."""
+
+    payload: ProviderEdition
+
+
+class StatusOrder(Struct, frozen=True, kw_only=True):
+    """Whether a provider is to be given jobs."""
+
+    provider_id: ProviderId
+    status: str
+    """``active``, ``shadow``, ``draining``, ``disabled`` or ``draft``."""
+    by: UserId
+    reason: str = ""
+    force: bool = False
+    """Let it serve although no host is known that can run it."""
+
+
+class SetProviderStatus(Command, frozen=True, kw_only=True):
+    """To the provider registry: give a provider jobs, or no more."""
+
+    payload: StatusOrder

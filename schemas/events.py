@@ -16,6 +16,7 @@ from schemas.base import (
     UserId,
     VideoId,
 )
+from schemas.hosts import Quarantine
 from schemas.jobs import JobEnding, JobOrder, Published, Selection
 from schemas.money import Charge, Hold, QuotaRefusal, Release
 from schemas.quality import Evaluation
@@ -127,6 +128,33 @@ class LateAttemptPriced(Event, frozen=True, kw_only=True):
 
     task_id: TaskId
     payload: LateAttempt
+
+
+class HostQuarantined(Event, frozen=True, kw_only=True):
+    """A host lost renders that were not to blame, and is given none for a while."""
+
+    payload: Quarantine
+
+
+class ScaleAdvice(Struct, frozen=True, kw_only=True):
+    """The payload of ``ScaleRequested``: how many hosts the work that waits is worth."""
+
+    desired_hosts: int
+    hosts: int
+    waiting: int
+    """Renders that nobody has taken yet."""
+    running: int
+    predicted_ms: int
+    """What the renders that wait are expected to take, one after the other."""
+    reason: str
+    applied: bool = False
+    """Whether somebody was told to; otherwise it is advice."""
+
+
+class ScaleRequested(Event, frozen=True, kw_only=True):
+    """The hosts are too few, or too many, for the work that waits."""
+
+    payload: ScaleAdvice
 
 
 class QualityEvaluated(Event, frozen=True, kw_only=True):
@@ -265,6 +293,8 @@ class ProviderStatus(Struct, frozen=True, kw_only=True):
     previous: str
     health_score: float
     reason: str = ""
+    aspect: str = "status"
+    """``status``: whether it is given jobs. ``health``: what the checks found."""
 
 
 class ProviderStatusChanged(Event, frozen=True, kw_only=True):

@@ -16,3 +16,7 @@ class JobProgressed(Message, frozen=True, kw_only=True):
     provider_id: str = ""
     node: str = ""
     final: bool = False
+    eta_ms: int | None = None
+    """What is left of a render, as far as earlier ones tell."""
+    preview: bytes = b""
+    """A small JPEG of what is being made, on some lines only."""

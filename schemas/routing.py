@@ -22,6 +22,8 @@ class ProviderHealth(Struct, frozen=True, kw_only=True):
     """What the last checks said."""
 
     status: str
+    """``healthy``, ``degraded``, ``unhealthy`` when most renders fail, ``offline`` when no agent
+    can run it, or ``unknown``."""
     last_check: datetime
     success_rate_24h: UnitInterval | None = None
     avg_latency_ms_24h: int | None = None
@@ -34,10 +36,34 @@ class ParameterRule(Struct, frozen=True, kw_only=True):
     node: str
     input: str
     type: str
-    """``int``, ``float``, ``str`` or ``choice``."""
+    """``int``, ``float``, ``bool``, ``str`` or ``choice``."""
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    max_length: int = 0
+    """Characters of a ``str``; 0 means the usual limit."""
+    charset: str = ""
+    """What a ``str`` is made of: empty for any words, ``name``, or ``color``."""
+    scale: float = 1.0
+    offset: float = 0.0
+    """A number in bounds becomes ``offset + scale * number``: how much a strength of 1 is here."""
+    whole: bool = False
+    """Whether what comes of it is rounded; hosts take no halves of a pixel."""
+
+
+class ClipRule(Struct, frozen=True, kw_only=True):
+    """What a model demands of a clip; the agent shapes what it fills in from the clip to it.
+
+    The usual values demand nothing. Wan wants frames of 4n + 1 and sides of 16, LTX 8n + 1 and 32.
+    """
+
+    frame_multiple: int = 1
+    frame_remainder: int = 0
+    max_frames: int = 0
+    """A longer clip is refused; 0 means no limit."""
+    size_multiple: int = 1
+    max_pixels: int = 0
+    """Of one frame; a larger picture is made smaller. 0 means no limit."""
 
 
 class NodeMap(Struct, frozen=True, kw_only=True):
@@ -67,8 +93,9 @@ class ProviderRecord(Struct, frozen=True, kw_only=True):
     workflow_id: WorkflowId = WorkflowId("")
     revision: int = 1
     status: str = "active"
-    """``active``, ``shadow``, ``draining`` or ``disabled``."""
+    """``active``, ``shadow``, ``draining``, ``disabled``, or ``draft``: not proven to run yet."""
     lane: str = "standard"
+    """``standard``: the job decides. ``interactive`` or ``batch`` is for all of its work."""
     node_mapping: NodeMap = NodeMap(video_input_node="", output_node="")
     default_parameters: dict[str, str | int | float | bool | None] = {}
     parameter_rules: dict[str, ParameterRule] = {}
@@ -77,6 +104,7 @@ class ProviderRecord(Struct, frozen=True, kw_only=True):
     graph: dict[str, dict[str, object]] = {}
     target_look: dict[str, float] = {}
     """What the look should do to a clip, for style adherence: e.g. ``contrast: 1.3``."""
+    clip_rule: ClipRule = ClipRule()
 
 
 class ProviderRoute(Struct, frozen=True, kw_only=True):
@@ -100,6 +128,8 @@ class ProviderRoute(Struct, frozen=True, kw_only=True):
     status: str = "active"
     subtypes: tuple[str, ...] = ()
     """The looks it offers within the effect type."""
+    usual_frames: int = 0
+    """Of a clip that takes ``expected_duration_ms``; 0 when nobody knows."""
 
 
 class EffectRoute(Struct, frozen=True, kw_only=True):
@@ -159,6 +189,8 @@ class RecommendedProvider(Struct, frozen=True, kw_only=True):
     lane: str = "standard"
     propensity: UnitInterval = 1.0
     role: str = "default"
+    usual_frames: int = 0
+    """Of a clip that takes ``expected_duration_ms``; 0 when nobody knows."""
 
 
 class ProviderRecommendation(Struct, frozen=True, kw_only=True):

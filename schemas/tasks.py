@@ -17,6 +17,7 @@ from schemas.base import (
     TaskId,
     WorkflowId,
 )
+from schemas.failures import FailureClass
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,18 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 2
     backoff_ms: Milliseconds = 5000
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """How much there is to do, and how long it is expected to take."""
+
+    frames: int = 0
+    pixels: int = 0
+    """Of one frame."""
+    steps: int = 1
+    """Sampling steps; 1 for a graph that samples nothing."""
+    predicted_ms: Milliseconds = 0
+    """0 while nothing is known."""
 
 
 class ExecutionTask(Struct, frozen=True, kw_only=True):
@@ -41,9 +54,11 @@ class ExecutionTask(Struct, frozen=True, kw_only=True):
     negative_prompt: str = ""
     effect_type: str = ""
     lane: str = "standard"
+    """``interactive`` or ``batch``; ``standard`` is ``interactive``."""
     role: str = "default"
     """``default``, ``runner_up``, ``exploration`` or ``shadow``."""
     total_candidates: int = 1
+    work: Work = Work()
 
 
 class NodeTiming(Struct, frozen=True, kw_only=True):
@@ -53,6 +68,29 @@ class NodeTiming(Struct, frozen=True, kw_only=True):
     class_type: str
     ms: int
     cached: bool = False
+
+
+class RenderMeter(Struct, frozen=True, kw_only=True):
+    """What a render took besides GPU time; what the host does not say is 0 or ``None``."""
+
+    upload_ms: Milliseconds = 0
+    download_ms: Milliseconds = 0
+    verify_ms: Milliseconds = 0
+    """Decoding the result to prove that it is a video, and stripping its metadata."""
+    input_bytes: int = 0
+    model_load_ms: Milliseconds = 0
+    """Time in the loaders of a cold start."""
+    vram_peak_bytes: int = 0
+    vram_growth_bytes: int = 0
+    """What the host did not give back when the render was over."""
+    ram_peak_bytes: int = 0
+    ram_growth_bytes: int = 0
+    gpu_utilisation: float | None = None
+    """Mean over the render, from 0 to 1."""
+    gpu_temperature_c: float | None = None
+    """The highest."""
+    gpu_power_w: float | None = None
+    """Mean over the render."""
 
 
 class ExecutionTelemetry(Struct, frozen=True, kw_only=True):
@@ -72,6 +110,9 @@ class ExecutionTelemetry(Struct, frozen=True, kw_only=True):
     frames: int = 0
     cold_start: bool = False
     host: str = ""
+    cached: bool = False
+    """The host answered from its cache; nothing is to be learnt from the time it took."""
+    meter: RenderMeter = RenderMeter()
 
 
 class TaskResult(Struct, frozen=True, kw_only=True):
@@ -104,6 +145,8 @@ class TaskFailure(Struct, frozen=True, kw_only=True):
     gpu_seconds: float = 0.0
     cost_microtokens: MicroTokens = 0
     cost_microusd: MicroUsd = 0
+    failure_class: FailureClass | None = None
+    """Of the last attempt; decides who pays."""
 
 
 class AttemptOrder(Struct, frozen=True, kw_only=True):
@@ -113,6 +156,8 @@ class AttemptOrder(Struct, frozen=True, kw_only=True):
     attempt: int
     provider_revision: int = 1
     not_after: datetime = EPOCH
+    avoid_hosts: tuple[str, ...] = ()
+    """Hosts that lost an earlier attempt; another takes it if there is one."""
 
 
 class AttemptReport(Struct, frozen=True, kw_only=True):
@@ -135,3 +180,13 @@ class AttemptReport(Struct, frozen=True, kw_only=True):
     output_bytes: int = 0
     frames: int = 0
     cold_start: bool = False
+    failure_class: FailureClass | None = None
+    cached: bool = False
+    """The host answered from its cache; nothing is to be learnt from the time it took."""
+    adopted: bool = False
+    """The run was begun by an earlier agent and finished by this one; it is paid for once."""
+    adopted_attempt: int = 0
+    """Which attempt began the run that was adopted; 0 is this one."""
+    meter: RenderMeter = RenderMeter()
+    provider_id: ProviderId = ProviderId("")
+    """Whose graph it ran: so that one no host survives is told from a host that is ill."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from schemas.base import JobId, Message, MicroTokens, ProviderId, TaskId, TenantId
+from schemas.failures import FailureClass
 from schemas.quality import QualityVector
 
 
@@ -28,6 +29,16 @@ class TaskMeasured(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str)
     error_code: str = ""
     role: str = "default"
     nodes: dict[str, int] = {}
+    failure_class: FailureClass | None = None
+    host: str = ""
+    gpu_type: str = ""
+    cold_start: bool = False
+    cached: bool = False
+    """True when it says nothing about how long such a task takes."""
+    predicted_ms: int = 0
+    """What was expected of ``duration_ms``; 0 when nothing was."""
+    throttled: int = 0
+    """Attempts whose host said that it is asked too often."""
 
 
 class QualityMeasured(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str):

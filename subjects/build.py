@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -11,6 +12,9 @@ from schemas.progress import JobProgressed
 from schemas.telemetry import TelemetryPacket
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
+_MARK: Final = 8
+_HOST_KEPT: Final = 100
 _SUBJECT: Final = re.compile(rf"{_TOKEN.pattern}(?:\.{_TOKEN.pattern})*")
 
 OWNER: Final[dict[type[Message], Module]] = {
@@ -25,6 +29,8 @@ OWNER: Final[dict[type[Message], Module]] = {
     events.TaskSucceeded: Module.EXECUTION,
     events.TaskFailed: Module.EXECUTION,
     events.LateAttemptPriced: Module.EXECUTION,
+    events.HostQuarantined: Module.EXECUTION,
+    events.ScaleRequested: Module.EXECUTION,
     events.QualityEvaluated: Module.QUALITY_EVALUATION,
     events.BestResultSelected: Module.ORCHESTRATOR,
     events.ApprovalRequested: Module.ORCHESTRATOR,
@@ -52,7 +58,10 @@ ADDRESSEE: Final[dict[type[Command], Module]] = {
     commands.ReleaseTokens: Module.ECONOMIC_ENGINE,
     commands.TopUpWallet: Module.ECONOMIC_ENGINE,
     commands.CancelTasks: Module.EXECUTION,
+    commands.SetConcurrency: Module.EXECUTION,
     commands.DecideApproval: Module.APPROVAL,
+    commands.PutProvider: Module.PROVIDER_REGISTRY,
+    commands.SetProviderStatus: Module.PROVIDER_REGISTRY,
 }
 """Which module a command is for. ``RunAttempt`` goes to a lane and a provider instead."""
 
@@ -70,6 +79,10 @@ ANSWERER: Final[dict[type, Module]] = {
     asks.ListGallery: Module.GALLERY,
     asks.FindEffect: Module.GALLERY,
     asks.ListProviders: Module.PROVIDER_REGISTRY,
+    asks.FindProvider: Module.PROVIDER_REGISTRY,
+    asks.FindProviderChange: Module.PROVIDER_REGISTRY,
+    asks.ImportProvider: Module.PROVIDER_REGISTRY,
+    asks.ValidateProvider: Module.PROVIDER_REGISTRY,
     asks.ReadWallet: Module.ECONOMIC_ENGINE,
     asks.ReadStatement: Module.ECONOMIC_ENGINE,
     asks.VerifyLedger: Module.ECONOMIC_ENGINE,
@@ -152,6 +165,11 @@ def commands_for(module: Module) -> str:
 def gpu_work(lane: str, provider_id: str) -> str:
     """Return the subject of renders for one provider in one lane."""
     return _join("cmd", "exec", lane, provider_id)
+
+
+def all_gpu_work() -> str:
+    """Return the filter for the renders of every provider in every lane."""
+    return "cmd.exec.>"
 
 
 def progress(tenant_id: str, job_id: str) -> str:
@@ -237,6 +255,35 @@ def entries(bucket: str) -> str:
 def entry_key(bucket: str, subject: str) -> str:
     """Return the key a key-value subject belongs to."""
     return subject.removeprefix("$KV." + bucket + ".")
+
+
+def host_token(host: str) -> str:
+    """Return a host's name as one token: as it is, or made fit with a mark of what it was.
+
+    >>> host_token("gpu-7")
+    'gpu-7'
+    >>> host_token("10.0.0.7:8188")
+    '10-0-0-7-8188-f71b4903'
+    """
+    if _TOKEN.fullmatch(host):
+        return host
+    mark = hashlib.sha256(host.encode()).hexdigest()[:_MARK]
+    return f"{_UNFIT.sub('-', host)[:_HOST_KEPT]}-{mark}"
+
+
+def quarantine_key(host: str) -> str:
+    """Return the key in CONTROL that says whether a host stands aside."""
+    return _join("quarantine", host_token(host))
+
+
+def concurrency_key(provider_id: str) -> str:
+    """Return the key in CONTROL that says how many renders of a provider may run at once."""
+    return _join("concurrency", provider_id)
+
+
+def cancel_key(job_id: str) -> str:
+    """Return the key in CONTROL that says that a job was cancelled."""
+    return _join("cancel", job_id)
 
 
 def log(category: str, module: str, severity: str) -> str:

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from schemas import commands, events
 from schemas.base import Event, Message, Module
+from schemas.hosts import CONCURRENCY_LIMIT
+from schemas.lanes import LANES
 from subjects import build
 
 MINUTE: Final = 60
@@ -28,6 +30,11 @@ PATIENCE: Final = 1000
 ACK_WAIT_S: Final = 30
 GPU_ACK_WAIT_S: Final = 20
 """Short: a dead agent is noticed after this; a live one beats every third of it."""
+HOSTS: Final = "hosts"
+"""The group in which the pulls of all agents stand, those of warm hosts in front."""
+GPU_PATIENCE: Final = 3 * MAX_DELIVER
+"""A render that is left by one agent after the other is a dead letter; that agents let others go
+before them, as an order may wish, must not make it one."""
 
 
 class Stream(Struct, frozen=True, kw_only=True):
@@ -65,6 +72,10 @@ class Consumer(Struct, frozen=True, kw_only=True):
     max_deliver: int = MAX_DELIVER
     patience: int = PATIENCE
     max_ack_pending: int = 256
+    priority_group: str = ""
+    """Set, every pull names it and a priority, and the server serves the lowest number first."""
+    tunable: bool = False
+    """``max_ack_pending`` is what it is made with; it is changed while everything runs."""
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -179,7 +190,7 @@ BUCKETS: Final = (
     Bucket(name=ROUTING, description="the routing manifest and overrides", history=64),
     Bucket(name=REGISTRY, description="provider records, for agents and routing", history=16),
     Bucket(name=PRESENCE, description="agents that are alive", ttl_s=30),
-    Bucket(name=CONTROL, description="concurrency limits and drains", history=4),
+    Bucket(name=CONTROL, description="limits, quarantines, cancelled jobs", history=4),
 )
 
 HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
@@ -219,6 +230,7 @@ HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
         events.AdminRejected,
     ),
     Module.GALLERY: (events.AdminApproved, events.JobEnded),
+    Module.PROVIDER_REGISTRY: (events.TaskSucceeded, events.TaskFailed),
 }
 """Which facts a module hears, in one durable consumer of EVT named after it."""
 
@@ -231,8 +243,9 @@ OBEYS: Final[dict[Module, tuple[type[Message], ...]]] = {
         commands.ReleaseTokens,
         commands.TopUpWallet,
     ),
-    Module.EXECUTION: (commands.CancelTasks,),
+    Module.EXECUTION: (commands.CancelTasks, commands.SetConcurrency),
     Module.APPROVAL: (commands.DecideApproval,),
+    Module.PROVIDER_REGISTRY: (commands.PutProvider, commands.SetProviderStatus),
 }
 """Which commands a module obeys, in one durable consumer of CMD named after it."""
 
@@ -245,11 +258,12 @@ WAKES: Final = (
 )
 """Modules that set timers, heard in one durable consumer of TIMER named after them."""
 
-KEYED: Final = frozenset({Module.ECONOMIC_ENGINE, Module.APPROVAL})
+KEYED: Final = frozenset({Module.ECONOMIC_ENGINE, Module.APPROVAL, Module.PROVIDER_REGISTRY})
 """Modules that take the messages of one job one after the other, in each process.
 
 A job's transfers meet in the same rows of the ledger, and its messages to the user are read in the
-order in which they were written. The sagas wait by themselves; the others hear one message of a
+order in which they were written; the edits of a provider are told to agents in the order in which
+they were stored. The sagas wait by themselves; the others hear one message of a
 job, or several that have nothing to do with each other.
 """
 
@@ -269,9 +283,21 @@ def gpu_consumer(lane: str, provider_id: str) -> Consumer:
         filters=(build.gpu_work(lane, provider_id),),
         description=f"renders for {provider_id}",
         ack_wait_s=GPU_ACK_WAIT_S,
-        patience=MAX_DELIVER,
-        max_ack_pending=64,
+        patience=GPU_PATIENCE,
+        max_ack_pending=CONCURRENCY_LIMIT,
+        priority_group=HOSTS,
+        tunable=True,
     )
+
+
+def gpu_consumers(provider_id: str) -> tuple[Consumer, ...]:
+    """Return a provider's consumers in the order in which agents look into them."""
+    return tuple(gpu_consumer(lane, provider_id) for lane in LANES)
+
+
+def in_lanes(providers: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the (lane, provider id) pairs that serve these providers."""
+    return [(lane, provider_id) for provider_id in providers for lane in LANES]
 
 
 def topology(providers: Iterable[tuple[str, str]] = (), *, replicas: int = 1) -> Topology:

@@ -12,6 +12,10 @@ from schemas.video import Analysis, Scene, Video
 COLOR_CORRECTION: Final = "color_correction"
 STYLE_TRANSFER: Final = "style_transfer"
 MOTION_ENHANCEMENT: Final = "motion_enhancement"
+DETAIL_ENHANCEMENT: Final = "detail_enhancement"
+UPSCALE: Final = "upscale"
+FRAMING: Final = "framing"
+TEXT_OVERLAY: Final = "text_overlay"
 
 _SPEEDS: Final = (
     (0.004, "static"),
@@ -88,15 +92,22 @@ def motion_pattern(speed: float) -> str:
 def eligible(seen: Sighting, pattern: str) -> tuple[str, ...]:
     """Return the effect types that make sense for a clip.
 
-    Colour can always be corrected. A style needs something to be seen and a few frames to be seen
-    in, and motion can only be enhanced where there is some.
+    Colour can always be corrected, and any clip takes bars or a caption. A style needs something to
+    be seen and a few frames to be seen in, detail and size need something to be seen, and motion
+    can only be enhanced where there is some.
     """
-    found = [COLOR_CORRECTION]
-    if seen.light.brightness > _BLACK and seen.frames >= _LEAST_FRAMES:
-        found.append(STYLE_TRANSFER)
-        if pattern != "static":
-            found.append(MOTION_ENHANCEMENT)
-    return tuple(found)
+    visible = seen.light.brightness > _BLACK
+    lasting = visible and seen.frames >= _LEAST_FRAMES
+    fitting = (
+        (COLOR_CORRECTION, True),
+        (STYLE_TRANSFER, lasting),
+        (MOTION_ENHANCEMENT, lasting and pattern != "static"),
+        (DETAIL_ENHANCEMENT, visible),
+        (UPSCALE, visible),
+        (FRAMING, True),
+        (TEXT_OVERLAY, True),
+    )
+    return tuple(effect for effect, fits in fitting if fits)
 
 
 def failure(video: Video, *, code: str, reason: str, hint: str) -> Rejection:

@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from economics import ledger
 from economics.cost import marginality
+from economics.failures import RULES
 from economics.ledger import Entry, Kind, Transfer
 from schemas.asks import JobAccount
 from schemas.base import JobId, MicroTokens, TaskId, TenantId, UserId
@@ -130,7 +131,7 @@ def booking_for(heard: TaskSucceeded | TaskFailed, at: datetime) -> Transfer | N
         cost = payload.cost_microtokens
     if cost == 0:
         return None
-    return ledger.booking(
+    booking = ledger.booking(
         task_id=heard.task_id,
         provider_id=payload.provider_id,
         tenant_id=heard.tenant_id,
@@ -140,6 +141,11 @@ def booking_for(heard: TaskSucceeded | TaskFailed, at: datetime) -> Transfer | N
         amount=cost,
         at=at,
     )
+    if isinstance(payload, TaskResult) or payload.failure_class is None:
+        return booking
+    bearer = RULES[payload.failure_class].payer
+    why = f"failed: {payload.failure_class}, on the account of the {bearer}"
+    return structs.replace(booking, memo=f"{booking.memo}, {why}")
 
 
 def late_booking_for(heard: LateAttemptPriced, at: datetime) -> Transfer:

@@ -20,8 +20,11 @@ from actors.runtime.follow import begin, derived_id
 from economics.changes import same_content
 from economics.policy import Policy, build_manifest
 from economics.pricing import PriceBook
+from economics.throttling import Throttle
 from schemas.base import JobId, TenantId
+from schemas.commands import SetConcurrency
 from schemas.events import EconomicAlert, PolicyChange, RoutingPolicyUpdated
+from schemas.hosts import ConcurrencyLimit
 from schemas.routing import ProviderRecord, RoutingManifest
 from subjects.topology import MANIFEST_KEY, ROUTING
 
@@ -57,7 +60,8 @@ class PolicyPublisher:
     ) -> Sequence[Said]:
         """Return what is to be said now: alerts, and a manifest when one is due and new."""
         findings = [each for each in self._tracker.take_findings() if each.at >= self._stale_before]
-        alerts = [_alert(each) for each in findings]
+        alerts: list[Said] = [_alert(each) for each in findings]
+        alerts += [_held_back(each, each.throttle) for each in findings if each.throttle]
         if not force and previous is not None and now < self._due_at:
             return alerts
         self._due_at = now + self._interval
@@ -102,6 +106,21 @@ def _alert(finding: Finding) -> EconomicAlert:
     )
     return EconomicAlert(
         **begin(job_id=POLICY, tenant_id=PLATFORM, at=finding.at, event_id=event_id), payload=alert
+    )
+
+
+def _held_back(finding: Finding, throttle: Throttle) -> SetConcurrency:
+    """Return the order that follows from a finding, under the same id whenever it is replayed."""
+    alert = finding.alert
+    event_id = derived_id("evt", SetConcurrency.__name__, alert.provider_id, finding.at.isoformat())
+    return SetConcurrency(
+        **begin(job_id=POLICY, tenant_id=PLATFORM, at=finding.at, event_id=event_id),
+        payload=ConcurrencyLimit(
+            provider_id=alert.provider_id,
+            limit=throttle.limit,
+            reason=alert.description,
+            until=throttle.until,
+        ),
     )
 
 

@@ -16,7 +16,10 @@ from msgspec import Struct
 
 from economics.cost import marginality
 from economics.drift import Drift, Watch, limit_for
-from economics.statistics import CANCELLED, Statistics
+from economics.failures import counts_against_provider
+from economics.prediction import Predictions
+from economics.statistics import Statistics
+from economics.throttling import Throttle, Throttling
 from economics.windows import Sums, Windows
 from schemas.asks import MarginRow
 from schemas.base import MICRO, MicroTokens, ProviderId
@@ -32,6 +35,7 @@ COST_DRIFT: Final = "COST_DRIFT_DETECTED"
 COST_SPIKE: Final = "COST_SPIKE_DETECTED"
 DURATION_DRIFT: Final = "DURATION_DRIFT_DETECTED"
 DURATION_SPIKE: Final = "DURATION_SPIKE_DETECTED"
+THROTTLED: Final = "PROVIDER_THROTTLED"
 NEGATIVE_MARGIN: Final = "NEGATIVE_MARGIN"
 
 _KNOWN_LIMIT: Final = 200_000
@@ -57,6 +61,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     at: datetime
     alert: Alert
+    throttle: Throttle | None = None
+    """What the provider is to be held to because of it."""
 
     @property
     def critical(self) -> bool:
@@ -69,6 +75,8 @@ class Tracker:
 
     def __init__(self) -> None:
         self.statistics = Statistics()
+        self.predictions = Predictions()
+        self._throttling = Throttling()
         self._windows = Windows()
         self._costs: dict[tuple[ProviderId, str], Watch] = {}
         self._durations: dict[tuple[ProviderId, str], Watch] = {}
@@ -110,16 +118,16 @@ class Tracker:
 
     def _task(self, sample: TaskMeasured, at: datetime) -> Sequence[Finding]:
         key = (sample.provider_id, sample.effect_type)
-        cancelled = sample.error_code == CANCELLED
         sums = Sums(
             tasks=1,
-            failures=0 if sample.succeeded or cancelled else 1,
+            failures=1 if counts_against_provider(sample) else 0,
             cost_microtokens=sample.cost_microtokens,
         )
         self._windows.add(key, at, sums)
         self.statistics.task(sample)
-        findings = [self._failing(sample, at)]
-        if sample.succeeded:
+        self.predictions.update(sample)
+        findings = [self._failing(sample, at), self._throttled(sample, at)]
+        if sample.succeeded and not sample.cached:
             findings += [
                 self._drifting(sample, at, "cost_microtokens", sample.cost_microtokens),
                 self._drifting(sample, at, "duration_ms", sample.duration_ms),
@@ -158,6 +166,23 @@ class Tracker:
                 auto_action="no jobs for it until it has proved itself again",
             ),
         )
+
+    def _throttled(self, sample: TaskMeasured, at: datetime) -> Finding | None:
+        """Hold a provider back whose hosts say that they are asked too often."""
+        throttle = self._throttling.update(sample.provider_id, sample.throttled, at)
+        if throttle is None:
+            return None
+        alert = Alert(
+            kind=THROTTLED,
+            severity=WARNING,
+            description=f"{sample.provider_id} is asked too often",
+            provider_id=sample.provider_id,
+            effect_type=sample.effect_type,
+            metric_name="renders_at_once",
+            metric_value=float(throttle.limit),
+            auto_action=f"at most {throttle.limit} renders at once until {throttle.until:%H:%M}",
+        )
+        return Finding(at=at, alert=alert, throttle=throttle)
 
     def _drifting(
         self, sample: TaskMeasured, at: datetime, metric: str, value: float

@@ -6,7 +6,9 @@ task, or the second report of one attempt moves nothing. So a task is closed onc
 task of a heard batch is: by its report, by the cancellation of the job, or by its deadline.
 
 What an attempt cost is counted once, whatever it was good for: the fleet has spent it. It goes with
-the outcome of its task, or by itself, as ``LateAttemptPriced``, when the outcome has been said.
+the outcome of its task, or by itself, as ``LateAttemptPriced``, when the outcome has been said. Two
+agents that rendered one attempt have spent twice; two that follow one run, because the second
+adopted it from the first, have spent once, and the longer of their two accounts is taken.
 
     running --report, good----------------------> closed, TaskSucceeded
     running --report, bad, tries and time left--> waiting
@@ -14,87 +16,41 @@ the outcome of its task, or by itself, as ``LateAttemptPriced``, when the outcom
     waiting --Wake retry------------------------> running, next attempt
     either  --CancelTasks or Wake deadline------> closed, TaskFailed
     closed  --report, not counted yet-----------> closed, LateAttemptPriced
+
+Whether a bad report leaves tries, and where the next one runs, is in ``economics.failures``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.runtime.contract import Later, Put, Said, Step
+from actors.execution import words
+from actors.execution.state import AttemptCost, Failure, OpenTask, Run, TaskPhase, Tasks
+from actors.execution.words import DEADLINE, RETRY, by_class
+from actors.runtime.contract import Put, Said, Step
 from actors.runtime.follow import follow
-from economics.rounding import divide
-from schemas.base import EPOCH, MICRO, Message, MicroTokens, MicroUsd, Module, TaskId
-from schemas.commands import CancelTasks, RunAttempt, Wake
-from schemas.events import (
-    AttemptFinished,
-    LateAttempt,
-    LateAttemptPriced,
-    TaskFailed,
-    TaskSucceeded,
-    TestBatchDispatched,
-)
-from schemas.tasks import (
-    AttemptOrder,
-    AttemptReport,
-    ExecutionTask,
-    ExecutionTelemetry,
-    NodeTiming,
-    TaskFailure,
-    TaskResult,
-)
+from economics.failures import RULES, again, classified, concluded
+from schemas.base import EPOCH, Message, Module
+from schemas.commands import CancelTasks, Wake
+from schemas.events import AttemptFinished, TaskFailed, TaskSucceeded, TestBatchDispatched
+from schemas.failures import FailureClass
+from schemas.tasks import AttemptReport, ExecutionTask
 from schemas.telemetry import PACKET_LIMIT, TaskMeasured, TelemetryPacket
+from subjects import build
 from subjects.topology import CONTROL
 
-DEADLINE: Final = "deadline"
-RETRY: Final = "retry"
+__all__ = ["AttemptCost", "OpenTask", "TaskPhase", "Tasks", "by_class"]
+
 CANCELLED: Final = "CANCELLED"
 TIMED_OUT: Final = "TIMED_OUT"
 BACKOFF_LIMIT: Final = timedelta(minutes=2)
 """No retry waits longer than this, however often the task failed."""
-
-
-class TaskPhase(StrEnum):
-    """Where a task is."""
-
-    RUNNING = "running"
-    WAITING = "waiting"
-    CLOSED = "closed"
-
-
-class AttemptCost(Struct, frozen=True, kw_only=True):
-    """What one attempt cost the platform."""
-
-    cost_microtokens: MicroTokens = 0
-    cost_microusd: MicroUsd = 0
-
-
-class OpenTask(Struct, frozen=True, kw_only=True):
-    """One task, and what its attempts used up to now."""
-
-    task: ExecutionTask
-    deadline: datetime
-    phase: TaskPhase = TaskPhase.RUNNING
-    attempt: int = 1
-    cost_microtokens: MicroTokens = 0
-    cost_microusd: MicroUsd = 0
-    gpu_seconds: float = 0.0
-    counted: tuple[str, ...] = ()
-    """The reports in the sums, by attempt and agent; tries and deliveries bound their number."""
-
-
-class Tasks(Struct, frozen=True, kw_only=True):
-    """The state of the saga: the tasks of one job."""
-
-    tasks: dict[TaskId, OpenTask] = {}
-    cancelled: bool = False
-    """A batch that comes after its job's cancellation is closed at once."""
 
 
 class _Move(Struct, frozen=True):
@@ -114,10 +70,7 @@ def dispatch(state: Tasks | None, heard: TestBatchDispatched, *, at: datetime) -
         if task.task_id not in known.tasks
     ]
     if known.cancelled:
-        moves = [
-            _fail(move.open_task, heard, CANCELLED, "the job was cancelled", at=at)
-            for move in moves
-        ]
+        moves = [_cancelled(move.open_task, heard, at=at) for move in moves]
     return _step(known, moves, heard, at=at)
 
 
@@ -133,26 +86,24 @@ def report(
     report_id = f"{told.attempt}:{told.agent_id}"
     if state is None or found is None or report_id in found.counted:
         return None
-    if found.phase is TaskPhase.CLOSED and cost == AttemptCost():
+    run = _unpaid(found, told, cost)
+    added = AttemptCost(cost_microtokens=run.cost_microtokens, cost_microusd=run.cost_microusd)
+    if found.phase is TaskPhase.CLOSED and added == AttemptCost():
         return None
     metered = replace(
         found,
-        cost_microtokens=found.cost_microtokens + cost.cost_microtokens,
-        cost_microusd=found.cost_microusd + cost.cost_microusd,
-        gpu_seconds=found.gpu_seconds + told.gpu_seconds,
+        cost_microtokens=found.cost_microtokens + run.cost_microtokens,
+        cost_microusd=found.cost_microusd + run.cost_microusd,
+        gpu_seconds=found.gpu_seconds + run.gpu_seconds,
         counted=(*found.counted, report_id),
+        runs=(*found.runs, run),
     )
     if found.phase is TaskPhase.CLOSED:
-        move = _price_late(metered, heard, cost, at=at)
-    elif found.phase is TaskPhase.WAITING or told.attempt != found.attempt:
-        move = _Move(metered)
-    elif told.succeeded:
-        move = _succeed(metered, heard, at=at)
-    elif retry_at(metered, told, at=at) is not None:
-        move = _wait(metered, heard, at=at)
-    else:
-        move = _fail(metered, heard, told.error_code, told.message, at=at)
-    return _step(state, [move], heard, at=at)
+        bill = words.late(metered, heard, added, gpu_seconds=run.gpu_seconds, at=at)
+        return _step(state, [_Move(metered, (bill,))], heard, at=at)
+    if found.phase is TaskPhase.WAITING or told.attempt != found.attempt:
+        return _step(state, [_Move(metered)], heard, at=at)
+    return _step(state, [_judged(metered, heard, at=at)], heard, at=at)
 
 
 def wake(state: Tasks | None, heard: Wake, *, at: datetime) -> Step[Tasks] | None:
@@ -161,26 +112,26 @@ def wake(state: Tasks | None, heard: Wake, *, at: datetime) -> Step[Tasks] | Non
     if state is None or found is None or found.phase is TaskPhase.CLOSED:
         return None
     if heard.purpose == DEADLINE:
-        late = _fail(found, heard, TIMED_OUT, "no result before the deadline", at=at)
-        return _step(state, [late], heard, at=at)
+        return _step(state, [_overdue(found, heard, at=at)], heard, at=at)
     due = found.phase is TaskPhase.WAITING and heard.step == found.attempt + 1
     if heard.purpose != RETRY or not due:
         return None
-    again = replace(found, phase=TaskPhase.RUNNING, attempt=heard.step)
-    return _step(state, [_Move(again, (_order(again, heard, at=at),))], heard, at=at)
+    next_try = replace(found, phase=TaskPhase.RUNNING, attempt=heard.step)
+    ordered = _Move(next_try, (words.order(next_try, heard, at=at),))
+    return _step(state, [ordered], heard, at=at)
 
 
 def cancel(state: Tasks | None, heard: CancelTasks, *, at: datetime) -> Step[Tasks]:
     """Close every open task, and tell the agents through the CONTROL bucket."""
     known = replace(state or Tasks(), cancelled=True)
     moves = [
-        _fail(found, heard, CANCELLED, "the job was cancelled", at=at)
+        _cancelled(found, heard, at=at)
         for found in known.tasks.values()
         if found.phase is not TaskPhase.CLOSED
     ]
     notice = Put(
         bucket=CONTROL,
-        key=f"cancel.{heard.correlation_id}",
+        key=build.cancel_key(heard.correlation_id),
         value=msgspec.json.encode(heard.payload),
     )
     step = _step(known, moves, heard, at=at)
@@ -200,16 +151,82 @@ def retry_at(found: OpenTask, told: AttemptReport, *, at: datetime) -> datetime 
     """Return when the next attempt starts, ``None`` when there is none."""
     if not told.retriable or found.attempt > found.task.retry_policy.max_retries:
         return None
-    then = at + _backoff(found.task, found.attempt)
+    failure_class = classified(told.failure_class, told.error_code)
+    rule = RULES[failure_class]
+    before = sum(each.failure_class is failure_class for each in found.failures)
+    if not again(rule, failures_alike=before + 1):
+        return None
+    then = at + min(_backoff(found.task, found.attempt) * rule.pause, BACKOFF_LIMIT)
     return then if then < found.deadline else None
 
 
-def by_class(nodes: Sequence[NodeTiming]) -> dict[str, int]:
-    """Add up the milliseconds of a graph's nodes by class."""
-    total: dict[str, int] = {}
-    for node in nodes:
-        total[node.class_type] = total.get(node.class_type, 0) + node.ms
-    return total
+def _unpaid(found: OpenTask, told: AttemptReport, cost: AttemptCost) -> Run:
+    """Return what a report adds to the sums: all it says, unless it is of a run counted already.
+
+    A run is on one host, and belongs to the attempt that began it. Two reports tell of one run when
+    either agent adopted it.
+    """
+    began = told.adopted_attempt or told.attempt
+    same = [
+        run
+        for run in found.runs
+        if (run.attempt, run.host) == (began, told.host) and (run.adopted or told.adopted)
+    ]
+    return Run(
+        attempt=began,
+        host=told.host,
+        adopted=told.adopted,
+        cost_microtokens=max(0, cost.cost_microtokens - sum(run.cost_microtokens for run in same)),
+        cost_microusd=max(0, cost.cost_microusd - sum(run.cost_microusd for run in same)),
+        gpu_seconds=max(0.0, told.gpu_seconds - sum(run.gpu_seconds for run in same)),
+    )
+
+
+def _judged(found: OpenTask, heard: AttemptFinished, *, at: datetime) -> _Move:
+    """Conclude from the report of the attempt that is out."""
+    told = heard.payload
+    if told.succeeded:
+        return _close(found, words.succeeded(found, heard, at=at), heard, at=at)
+    then = retry_at(found, told, at=at)
+    last = classified(told.failure_class, told.error_code)
+    found = replace(found, failures=(*found.failures, Failure(host=told.host, failure_class=last)))
+    if then is not None:
+        timer = words.timer(RETRY, found, heard, at=then, now=at)
+        return _Move(replace(found, phase=TaskPhase.WAITING), (timer,))
+    lost = {each.host for each in found.failures if each.failure_class is FailureClass.HOST_LOST}
+    said = words.failed(
+        found,
+        heard,
+        concluded(last, lost),
+        code=told.error_code,
+        message=told.message,
+        at=at,
+    )
+    return _close(found, said, heard, at=at)
+
+
+def _overdue(found: OpenTask, heard: Wake, *, at: datetime) -> _Move:
+    said = words.failed(
+        found,
+        heard,
+        FailureClass.DEADLINE,
+        code=TIMED_OUT,
+        message="no result before the deadline",
+        at=at,
+    )
+    return _close(found, said, heard, at=at)
+
+
+def _cancelled(found: OpenTask, heard: Message, *, at: datetime) -> _Move:
+    said = words.failed(
+        found,
+        heard,
+        FailureClass.CANCELLED,
+        code=CANCELLED,
+        message="the job was cancelled",
+        at=at,
+    )
+    return _close(found, said, heard, at=at)
 
 
 def _backoff(task: ExecutionTask, failures: int) -> timedelta:
@@ -222,156 +239,19 @@ def _opened(task: ExecutionTask, *, closes_at: datetime, at: datetime) -> OpenTa
 
 
 def _start(found: OpenTask, heard: Message, *, at: datetime) -> _Move:
-    timer = _timer(DEADLINE, found, heard, at=found.deadline, now=at)
-    return _Move(found, (_order(found, heard, at=at), timer))
-
-
-def _order(found: OpenTask, heard: Message, *, at: datetime) -> RunAttempt:
-    part = f"{found.task.task_id}:{found.attempt}"
-    return RunAttempt(
-        **follow(heard, RunAttempt, at=at, part=part),
-        payload=AttemptOrder(task=found.task, attempt=found.attempt, not_after=found.deadline),
-    )
-
-
-def _timer(
-    purpose: str, found: OpenTask, heard: Message, *, at: datetime | None, now: datetime
-) -> Later:
-    task_id = found.task.task_id
-    return Later(
-        key=f"tasks_{heard.correlation_id}",
-        name=f"{purpose}_{task_id}",
-        module=Module.EXECUTION,
-        at=at,
-        message=Wake(
-            **follow(heard, Wake, at=now, part=f"{purpose}:{task_id}"),
-            purpose=purpose,
-            step=found.attempt + 1 if purpose == RETRY else found.attempt,
-            task_id=task_id,
-        ),
-    )
-
-
-def _wait(found: OpenTask, heard: AttemptFinished, *, at: datetime) -> _Move:
-    then = retry_at(found, heard.payload, at=at)
-    timer = _timer(RETRY, found, heard, at=then, now=at)
-    return _Move(replace(found, phase=TaskPhase.WAITING), (timer,))
-
-
-def _succeed(found: OpenTask, heard: AttemptFinished, *, at: datetime) -> _Move:
-    task, told = found.task, heard.payload
-    said = TaskSucceeded(
-        **follow(heard, TaskSucceeded, at=at, part=task.task_id),
-        task_id=task.task_id,
-        payload=TaskResult(
-            provider_id=task.provider_id,
-            workflow_id=task.workflow_id,
-            output_video_uri=told.output_video_uri,
-            input_video_uri=task.input_video_uri,
-            effect_type=task.effect_type,
-            role=task.role,
-            attempts=found.attempt,
-            total_candidates=task.total_candidates,
-            execution_telemetry=_telemetry(found, told),
-        ),
-    )
-    return _close(found, said, heard, at=at)
-
-
-def _telemetry(found: OpenTask, told: AttemptReport) -> ExecutionTelemetry:
-    """Cost and GPU seconds are those of every attempt: somebody has to pay for the failed ones."""
-    return ExecutionTelemetry(
-        actual_cost_tokens=divide(found.cost_microtokens, MICRO),
-        actual_duration_ms=told.duration_ms,
-        gpu_type=told.gpu_type,
-        gpu_seconds=found.gpu_seconds,
-        queue_wait_ms=told.queue_wait_ms,
-        comfyui_node_timings=by_class(told.nodes),
-        cost_microtokens=found.cost_microtokens,
-        cost_microusd=found.cost_microusd,
-        nodes=told.nodes,
-        output_bytes=told.output_bytes,
-        frames=told.frames,
-        cold_start=told.cold_start,
-        host=told.host,
-    )
-
-
-def _fail(found: OpenTask, heard: Message, code: str, message: str, *, at: datetime) -> _Move:
-    task = found.task
-    said = TaskFailed(
-        **follow(heard, TaskFailed, at=at, part=task.task_id),
-        task_id=task.task_id,
-        payload=TaskFailure(
-            provider_id=task.provider_id,
-            workflow_id=task.workflow_id,
-            error_code=code,
-            message=message,
-            attempts=found.attempt,
-            effect_type=task.effect_type,
-            role=task.role,
-            gpu_seconds=found.gpu_seconds,
-            cost_microtokens=found.cost_microtokens,
-            cost_microusd=found.cost_microusd,
-        ),
-    )
-    return _close(found, said, heard, at=at)
-
-
-def _price_late(
-    found: OpenTask, heard: AttemptFinished, cost: AttemptCost, *, at: datetime
-) -> _Move:
-    """Say what a report after the outcome cost."""
-    task, told = found.task, heard.payload
-    said = LateAttemptPriced(
-        **follow(heard, LateAttemptPriced, at=at, part=task.task_id),
-        task_id=task.task_id,
-        payload=LateAttempt(
-            attempt=told.attempt,
-            agent_id=told.agent_id,
-            provider_id=task.provider_id,
-            effect_type=task.effect_type,
-            role=task.role,
-            gpu_seconds=told.gpu_seconds,
-            cost_microtokens=cost.cost_microtokens,
-            cost_microusd=cost.cost_microusd,
-        ),
-    )
-    return _Move(found, (said,))
+    timer = words.timer(DEADLINE, found, heard, at=found.deadline, now=at)
+    return _Move(found, (words.order(found, heard, at=at), timer))
 
 
 def _close(
     found: OpenTask, said: TaskSucceeded | TaskFailed, heard: Message, *, at: datetime
 ) -> _Move:
-    timers: tuple[Said, ...] = (_timer(DEADLINE, found, heard, at=None, now=at),)
+    timers: tuple[Said, ...] = (words.timer(DEADLINE, found, heard, at=None, now=at),)
     if found.phase is TaskPhase.WAITING:
-        timers += (_timer(RETRY, found, heard, at=None, now=at),)
-    code = said.payload.error_code if isinstance(said, TaskFailed) else ""
+        timers += (words.timer(RETRY, found, heard, at=None, now=at),)
     told = heard.payload if isinstance(heard, AttemptFinished) else None
-    sample = _sample(found, said, told, code=code, at=at)
+    sample = words.measured(found, said, told, at=at)
     return _Move(replace(found, phase=TaskPhase.CLOSED), (said, *timers), sample)
-
-
-def _sample(
-    found: OpenTask, said: Message, told: AttemptReport | None, *, code: str, at: datetime
-) -> TaskMeasured:
-    return TaskMeasured(
-        at=at,
-        task_id=found.task.task_id,
-        job_id=said.correlation_id,
-        tenant_id=said.tenant_id,
-        provider_id=found.task.provider_id,
-        effect_type=found.task.effect_type,
-        succeeded=isinstance(said, TaskSucceeded),
-        cost_microtokens=found.cost_microtokens,
-        gpu_seconds=found.gpu_seconds,
-        duration_ms=told.duration_ms if told else 0,
-        queue_wait_ms=told.queue_wait_ms if told else 0,
-        frames=told.frames if told else 0,
-        error_code=code,
-        role=found.task.role,
-        nodes=by_class(told.nodes) if told else {},
-    )
 
 
 def _step(state: Tasks, moves: Sequence[_Move], heard: Message, *, at: datetime) -> Step[Tasks]:

@@ -8,16 +8,18 @@ from typing import Final
 from msgspec import Struct
 
 from actors.runtime.follow import derived_id
+from economics.rounding import divide
 from schemas.base import JobId, ProviderId, TaskId
 from schemas.jobs import Candidate, Job, JobOrder
+from schemas.lanes import BATCH, INTERACTIVE, LANES
 from schemas.routing import (
     ContentMetadata,
     ProviderRecommendation,
     RecommendationRequest,
     RecommendedProvider,
 )
-from schemas.tasks import ExecutionTask, RetryPolicy
-from schemas.video import PromptVariant
+from schemas.tasks import ExecutionTask, RetryPolicy, Work
+from schemas.video import PromptVariant, Video, VideoMetadata
 
 CANDIDATES_LIMIT: Final = 3
 """Providers that are tried for one job; one on shadow may work beside them."""
@@ -27,6 +29,11 @@ TIMEOUT_LIMIT_MS: Final = 900_000
 RETRY_POLICY: Final = RetryPolicy(max_retries=2, backoff_ms=5000)
 SHADOW: Final = "shadow"
 """The role of a provider whose result nobody sees and nobody waits for."""
+EXPLORATION: Final = "exploration"
+"""The role of a provider that is tried to learn about it."""
+CHEAPLY: Final = "cost"
+"""The priority that pays no premium, for speed least of all."""
+QUICKLY: Final = "speed"
 QUEUE_ALLOWANCE: Final = timedelta(minutes=3)
 """How long a batch may wait for free slots, on top of its attempts."""
 
@@ -81,12 +88,50 @@ def candidates_of(job: Job, routing: ProviderRecommendation) -> dict[TaskId, Can
             job,
             provider,
             prompt=job.prompts[place % len(job.prompts)],
-            input_video_uri=job.video.normalized_uri,
+            video=job.video,
             total=sum(one.role != SHADOW for one in chosen),
         )
         for place, provider in enumerate(chosen)
     ]
     return {task.task_id: Candidate(task=task) for task in tasks}
+
+
+def lane_of(order: JobOrder, provider: RecommendedProvider) -> str:
+    """Return the queue a render waits in: that of the provider, or what the job pays for.
+
+    What nobody waits for, and what pays for no speed, lets the others go first. An explored
+    provider works beside the usual ones, so it may take its time, unless the user paid for speed.
+    """
+    if provider.lane in LANES:
+        return provider.lane
+    priority = order.user_preferences.priority
+    if provider.role == SHADOW or priority == CHEAPLY:
+        return BATCH
+    return BATCH if provider.role == EXPLORATION and priority != QUICKLY else INTERACTIVE
+
+
+def work_of(clip: VideoMetadata, provider: RecommendedProvider, prompt: PromptVariant) -> Work:
+    """Return how much there is to do, and how long that is expected to take.
+
+    What is expected is for a usual clip; a longer one takes longer, in proportion.
+    """
+    frames = clip.frame_count or round(clip.fps * clip.duration_ms / 1000)
+    predicted_ms = provider.expected_duration_ms
+    if frames and provider.usual_frames:
+        predicted_ms = divide(predicted_ms * frames, provider.usual_frames)
+    steps = prompt.parameters.get("steps")
+    return Work(
+        frames=frames,
+        pixels=_pixels(clip.resolution),
+        steps=steps if type(steps) is int and steps > 0 else 1,
+        predicted_ms=predicted_ms,
+    )
+
+
+def _pixels(resolution: str) -> int:
+    """Return the pixels of a frame, of a resolution such as ``720x404``."""
+    width, _, height = resolution.partition("x")
+    return int(width) * int(height) if width.isdecimal() and height.isdecimal() else 0
 
 
 def bound_of(candidates: dict[TaskId, Candidate]) -> timedelta:
@@ -107,11 +152,13 @@ def _task(
     provider: RecommendedProvider,
     *,
     prompt: PromptVariant,
-    input_video_uri: str,
+    video: Video,
     total: int,
 ) -> ExecutionTask:
     order = job.order
-    timeout_ms = min(max(TIMEOUT_MS, 3 * provider.expected_duration_ms), TIMEOUT_LIMIT_MS)
+    work = work_of(video.metadata, provider, prompt)
+    expected_ms = max(work.predicted_ms, provider.expected_duration_ms)
+    timeout_ms = min(max(TIMEOUT_MS, 3 * expected_ms), TIMEOUT_LIMIT_MS)
     return ExecutionTask(
         task_id=task_id_of(order.job_id, provider.provider_id),
         correlation_id=order.job_id,
@@ -119,12 +166,13 @@ def _task(
         workflow_id=provider.workflow_id,
         prompt=prompt.prompt_text,
         negative_prompt=prompt.negative_prompt,
-        input_video_uri=input_video_uri,
+        input_video_uri=video.normalized_uri,
         parameters=dict(prompt.parameters),
         timeout_ms=timeout_ms,
         retry_policy=RETRY_POLICY,
         effect_type=order.effect_type,
-        lane=provider.lane,
+        lane=lane_of(order, provider),
         role=provider.role,
         total_candidates=total,
+        work=work,
     )

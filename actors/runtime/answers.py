@@ -38,8 +38,12 @@ async def serve_answers(
     answerers: Mapping[type[Struct], Answerer],
     away: Away = (),
     tracer: Tracer = UNTRACED,
+    standing: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer until cancelled. ``away`` are the errors of absent stores: ask again later."""
+    """Answer until cancelled. ``away`` are the errors of absent stores: ask again later.
+
+    ``standing`` is called when the server knows that we answer.
+    """
     slots = anyio.Semaphore(CONCURRENCY)
     async with anyio.create_task_group() as tasks, AsyncExitStack() as subscriptions:
         for question, answerer in answerers.items():
@@ -49,6 +53,7 @@ async def serve_answers(
                 bus.subscribed(build.ask(question), handle, queue=module)
             )
         await bus.barrier()
+        standing()
         await anyio.sleep_forever()
 
 

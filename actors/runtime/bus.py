@@ -446,7 +446,7 @@ class Bus:
         if AUTHORIZATION in self.last_error.lower() and not self.alive:
             told = self.last_error  # the reset that follows a refused login explains nothing
         self.last_error = told
-        if not self._connected and _REFUSED in told.lower():
+        if not self._connected and _REFUSED in str(error).lower():
             # nats-py would try again until the time is up; this raises through its ``connect``.
             raise _NotLetIn
         violation = _VIOLATION.search(self.last_error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
 import anyio
@@ -22,8 +22,10 @@ log = logging.getLogger("effectmesh.feed")
 
 Handle = Callable[[Received, Delivery], Awaitable[None]]
 
-HEARTBEAT_S: Final = 2
+HEARTBEAT_S: Final = 2.0
 DEAF_S: Final = 3 * HEARTBEAT_S
+LAST_SENT: Final = "Nats-Last-Consumer"
+STALLED: Final = "Nats-Consumer-Stalled"
 RETRY_S: Final = 0.25
 INACTIVE_S: Final = 30
 """After so long without us the server forgets the consumer."""
@@ -53,6 +55,11 @@ class Feed:
         self._after = after
         self._resume = resume
         self._expected = 0
+        """The number of the last message, as the consumer counts."""
+        self._due = 0
+        """How many there were to send when the consumer was made."""
+        self._before = -1
+        """What ``_expected`` was at the last heartbeat."""
         self._inbox = ""
         self._heard_at = 0.0
         self._stale = anyio.Event()
@@ -94,7 +101,8 @@ class Feed:
         self.start_over()
 
     async def _follow(self) -> None:
-        self._inbox, self._expected = self._bus.new_inbox(), 0
+        self._inbox = self._bus.new_inbox()
+        self._expected, self._due, self._before = 0, 0, -1
         await self._look_back()
         async with self._bus.subscribed(self._inbox, self._on_message):
             created = await self._bus.api(
@@ -102,7 +110,8 @@ class Feed:
                 {"stream_name": self._stream, "config": self._config()},
             )
             self._heard_at = time.monotonic()
-            if not created.get("num_pending"):
+            self._due = created.get("num_pending", 0)
+            if not self._due:
                 self.caught_up.set()
             while not self._stale.is_set():
                 with anyio.move_on_after(HEARTBEAT_S):
@@ -130,7 +139,7 @@ class Feed:
             "max_deliver": 1,
             "mem_storage": True,
             "num_replicas": 1,
-            "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
+            "idle_heartbeat": round(HEARTBEAT_S * 1_000_000_000),
             "inactive_threshold": INACTIVE_S * 1_000_000_000,
             "flow_control": True,
         }
@@ -138,14 +147,25 @@ class Feed:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._after + 1}
         return config
 
+    def _on_silence(self, headers: Mapping[str, str]) -> None:
+        """Start over when the server says that it sent what did not come, or sends nothing."""
+        sent = headers.get(LAST_SENT)
+        if sent is None or STALLED in headers:
+            return
+        stuck = self._expected < self._due and self._expected == self._before
+        if stuck or int(sent) != self._expected:
+            self._stale.set()
+        self._before = self._expected
+
     async def _on_message(self, message: Received) -> None:
         headers = message.headers or {}
         self._heard_at = time.monotonic()
         if headers.get("Status") == "100":
+            self._on_silence(headers)
             if message.reply:
                 await self._bus.send(message.reply, b"")  # flow control
-            elif "Nats-Consumer-Stalled" in headers:
-                await self._bus.send(headers["Nats-Consumer-Stalled"], b"")
+            elif STALLED in headers:
+                await self._bus.send(headers[STALLED], b"")
             return
         if not message.reply or self._handle is None or self._stale.is_set():
             return

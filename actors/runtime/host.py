@@ -40,6 +40,8 @@ RESTART_WAIT_S: Final = 0.5
 RESTART_CAP_S: Final = 15.0
 QUIET_S: Final = 60.0
 """After so long without a failure the count of restarts starts anew."""
+STARTING: Final = "modules"
+"""What stands among the failing parts until the modules run, for a process that says so."""
 RESTARTS: Final = 8
 """Failures in a row after which the process gives up, loudly."""
 
@@ -92,13 +94,15 @@ async def run_hosted(
     """Run every module until ``stopping``, then drain. ``away`` are the errors of absent stores.
 
     With ``about`` every module also answers ``$SRV``. In ``failing`` stands what broke and waits
-    to be started again.
+    to be started again, and which questions are not answered yet; ``STARTING`` is taken out.
 
     Raises:
         DriftError: a consumer is missing or differs.
         GaveUpError: something kept failing.
     """
-    parts = [_Part(each, each.bus or bus) for each in hosted]
+    parts = [_Part(each, each.bus or bus, {} if failing is None else failing) for each in hosted]
+    if failing is not None:
+        failing.pop(STARTING, None)
     workers = [
         part.worker(consumer, part.receive, dice=dice, away=away, tracer=tracer)
         for part in parts
@@ -120,8 +124,12 @@ async def run_hosted(
 class _Part:
     """One module in this process: what it needs to run, and what it did."""
 
-    def __init__(self, hosted: Hosted, bus: Transport) -> None:
+    def __init__(self, hosted: Hosted, bus: Transport, failing: MutableMapping[str, str]) -> None:
         self.module = hosted.module
+        self._failing = failing
+        self._unanswered = f"questions to {hosted.module}"
+        if hosted.answerers:
+            failing[self._unanswered] = "not answered yet"
         self.receive = hosted.receive and in_turn(hosted.module, hosted.receive)
         self.log = ActionLog(module=hosted.module, clock=SystemClock(), bus=bus)
         self._bus = bus
@@ -157,6 +165,9 @@ class _Part:
             log=self.log,
         )
 
+    def _answered(self) -> None:
+        self._failing.pop(self._unanswered, None)
+
     def beside(
         self, *, away: Away, about: About | None, tracer: Tracer
     ) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -169,6 +180,7 @@ class _Part:
                 answerers=self._answerers,
                 away=away,
                 tracer=tracer,
+                standing=self._answered,
             )
             yield "answers", serve
         if about is not None:

@@ -24,6 +24,8 @@ NO_PEERS: Final = frozenset({10005, 10074})
 """A cluster with too few servers for the copies, and a server without a cluster."""
 OLDEST_SERVER: Final = (2, 14)
 UNLIMITED: Final = -1
+TUNED: Final = "max_ack_pending"
+"""The field that ``Consumer.tunable`` is about."""
 JETSTREAM_TRIES: Final = 4
 JETSTREAM_WAIT_S: Final = 0.25
 
@@ -139,6 +141,8 @@ def consumer_config(consumer: Consumer) -> Config:
         config["filter_subject"] = consumer.filters[0]
     else:
         config["filter_subjects"] = list(consumer.filters)
+    if consumer.priority_group:
+        config |= {"priority_policy": "prioritized", "priority_groups": [consumer.priority_group]}
     return config
 
 
@@ -171,9 +175,8 @@ async def apply(bus: Transport, declared: Topology) -> Sequence[Difference]:
         await _apply_stream(bus, config, missing=names.get((kind, name)))
     for consumer in declared.consumers:
         if ("consumer", _consumer_name(consumer)) in names:
-            await bus.api(
-                f"CONSUMER.CREATE.{consumer.stream}.{consumer.name}",
-                {"stream_name": consumer.stream, "config": consumer_config(consumer)},
+            await _apply_consumer(
+                bus, consumer, missing=names["consumer", _consumer_name(consumer)]
             )
     return changed
 
@@ -236,7 +239,15 @@ async def _compare_consumer(bus: Transport, consumer: Consumer) -> list[Differen
         if error.code not in (CONSUMER_NOT_FOUND, STREAM_NOT_FOUND):
             raise
         return [Difference(kind="consumer", name=name)]
-    return _compare("consumer", name, consumer_config(consumer), info["config"])
+    return _compare("consumer", name, _tuned(consumer, info["config"]), info["config"])
+
+
+def _tuned(consumer: Consumer, found: Config) -> Config:
+    """Return what is declared; what is changed while everything runs is right as it is."""
+    config = consumer_config(consumer)
+    if consumer.tunable and found.get(TUNED):
+        config[TUNED] = found[TUNED]
+    return config
 
 
 def _compare(kind: str, name: str, declared: Config, found: Config) -> list[Difference]:
@@ -261,6 +272,14 @@ async def _apply_stream(bus: Transport, config: Config, *, missing: bool | None)
         if refused.code in NO_PEERS:
             raise TooFewServersError(config["num_replicas"]) from refused
         raise
+
+
+async def _apply_consumer(bus: Transport, consumer: Consumer, *, missing: bool) -> None:
+    place = f"{consumer.stream}.{consumer.name}"
+    config = consumer_config(consumer)
+    if consumer.tunable and not missing:
+        config = _tuned(consumer, (await bus.api(f"CONSUMER.INFO.{place}"))["config"])
+    await bus.api(f"CONSUMER.CREATE.{place}", {"stream_name": consumer.stream, "config": config})
 
 
 def _consumer_name(consumer: Consumer) -> str:

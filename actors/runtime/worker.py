@@ -19,6 +19,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from actors.runtime.answering import Answering, Away, Decode, Receive, nak
 from actors.runtime.errors import ApiError, BusError, DriftError
 from actors.runtime.logs import ActionLog
+from actors.runtime.pulling import InTurn, Plan, Pull
 from actors.runtime.slots import Slots
 from actors.runtime.tracing import UNTRACED, Tracer
 from actors.runtime.transport import Received, Transport
@@ -45,7 +46,6 @@ MISSING: Final = frozenset({10014, 10059})
 CONSUMER_DELETED: Final = "Consumer Deleted"
 DRAIN_S: Final = 25.0
 """How long what is under way may take after a stop was asked for."""
-ONE_NOW: Final = b'{"batch":1,"no_wait":true}'
 ANSWERS_KEPT: Final = 16
 POLL_S: Final = 0.15
 """How often a free slot looks for work when there was none."""
@@ -178,10 +178,12 @@ class Worker:
         self._asked += free
         self._answered += answered
         self._asked_at = self._heard_at = now
-        request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (
+        group = self._consumer.priority_group
+        request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d%s}' % (
             free,
             PULL_EXPIRES_S * 1_000_000_000,
             PULL_BEAT_S * 1_000_000_000,
+            b',"group":"%s"' % group.encode() if group else b"",
         )
         await self._bus.send(self._next, request, reply=self._inbox)
 
@@ -225,10 +227,10 @@ class Worker:
 
 
 class SlotPuller:
-    """Takes one message per free slot from whichever of several consumers has one, in turn.
+    """Takes one message per free slot from whichever of several consumers its plan names.
 
     For work that occupies a machine: nothing is fetched before it can begin, so what one host
-    cannot start yet is free for another.
+    cannot start yet is free for another. Without a plan the consumers are served in turn.
     """
 
     def __init__(
@@ -242,11 +244,13 @@ class SlotPuller:
         slots: int,
         beat_s: float,
         dice: random.Random,
+        plan: Plan | None = None,
         tracer: Tracer = UNTRACED,
         log: ActionLog | None = None,
     ) -> None:
         self._bus = bus
         self._consumers = consumers
+        self._plan = plan or InTurn(lambda: self._consumers())
         self._answering = Answering(
             bus=bus,
             module=module,
@@ -258,7 +262,6 @@ class SlotPuller:
         )
         self._slots = slots
         self._beat_s = beat_s
-        self._turn = 0
         self._stopping = anyio.Event()
 
     @property
@@ -301,32 +304,52 @@ class SlotPuller:
 
     async def _serve(self, inbox: str, answers: MemoryObjectReceiveStream[Received | None]) -> None:
         """Return when a stop was asked for or a pull went unanswered."""
+        free_since = anyio.current_time()
         while not self._stopping.is_set():
+            began = anyio.current_time()
+            pulls = await self._offers(free_since)
             try:
-                worked = self._bus.alive and await self._one(inbox, answers)
+                worked = self._bus.alive and await self._try(pulls, inbox, answers)
             except TimeoutError:
                 return
-            if not worked:
-                with anyio.move_on_after(POLL_S):
+            if worked:
+                free_since = anyio.current_time()
+            else:
+                # a pull that waits has taken that time already, unless the server refused it
+                with anyio.move_on_after(POLL_S - (anyio.current_time() - began)):
                     await self._stopping.wait()
 
-    async def _one(self, inbox: str, answers: MemoryObjectReceiveStream[Received | None]) -> bool:
-        consumers = self._consumers()
-        for _ in consumers:
-            self._turn += 1
-            consumer = consumers[self._turn % len(consumers)]
+    async def _offers(self, free_since: float) -> Sequence[Pull]:
+        try:
+            return await self._plan.offers(free_since=free_since)
+        except BusError:
+            return ()  # nobody knows how the queues stand while the broker is away
+
+    async def _try(
+        self, pulls: Sequence[Pull], inbox: str, answers: MemoryObjectReceiveStream[Received | None]
+    ) -> bool:
+        """Pull one after the other until one gives a message, and answer that."""
+        for pull in pulls:
+            if self._stopping.is_set():
+                return False
+            consumer = pull.consumer
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
             while answers.statistics().current_buffer_used:
                 answers.receive_nowait()  # the connection was replaced during the last render
-            await self._bus.send(subject, ONE_NOW, reply=inbox)
-            with anyio.fail_after(PULL_HEARTBEAT_S):
+            await self._bus.send(subject, pull.body(), reply=inbox)
+            with anyio.fail_after(PULL_HEARTBEAT_S + pull.wait_s):
                 message = await answers.receive()
             if message is None:
                 raise TimeoutError
-            if "Status" not in (message.headers or {}):
-                self._answering.begin(message)
-                await self._answering.answer(message, consumer)
-                return True
+            if "Status" in (message.headers or {}):
+                continue
+            if pull.wait_s and self._stopping.is_set():
+                await self._bus.send(message.reply, nak(0))  # it came while we were told to stop
+                return False
+            self._plan.took(pull)
+            self._answering.begin(message)
+            await self._answering.answer(message, consumer)
+            return True
         return False
 
     async def _beat(self) -> None:

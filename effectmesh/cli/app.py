@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from effectmesh.cli.provider_commands import provider
+
 app = typer.Typer(
     help="Turns clips into published video effects, and knows what each one earns.",
     no_args_is_help=True,
@@ -14,7 +16,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-provider = typer.Typer(help="The provider catalog.", no_args_is_help=True, rich_markup_mode=None)
 ledger = typer.Typer(help="The ledger.", no_args_is_help=True, rich_markup_mode=None)
 topology = typer.Typer(
     help="Streams, consumers and buckets on the broker.",
@@ -204,11 +205,35 @@ def prepare() -> None:
 def agent(
     comfyui: Annotated[str, typer.Option(help="The ComfyUI host, http://host:8188.")],
     slots: Annotated[int, typer.Option(min=1, max=16, help="Renders at once.")] = 1,
+    lanes: Annotated[
+        str, typer.Option(help="Which lanes it serves, separated by commas.")
+    ] = "interactive,batch",
+    comfyui_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The host's folder with input and output, to clear up behind renders.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    allow_public_host: Annotated[
+        bool, typer.Option(help="Drive a host that everybody can reach.")
+    ] = False,
+    previews: Annotated[
+        bool, typer.Option(help="Show small pictures of what is being made.")
+    ] = False,
 ) -> None:
     """Serve one ComfyUI host."""
     from effectmesh.cli import local
 
-    local.agent(comfyui, slots)
+    local.agent(
+        comfyui=comfyui,
+        slots=slots,
+        lanes=lanes,
+        comfyui_dir=comfyui_dir,
+        allow_public_host=allow_public_host,
+        previews=previews,
+    )
 
 
 @app.command()
@@ -217,14 +242,6 @@ def version() -> None:
     from effectmesh import __version__
 
     typer.echo(__version__)
-
-
-@provider.command("list")
-def provider_list(json: Json = False) -> None:
-    """List every provider."""
-    from effectmesh.cli import local
-
-    local.providers(as_json=json)
 
 
 @ledger.command("verify")
@@ -351,9 +368,11 @@ def run_gateway() -> None:
 
 @run.command("renderer")
 def run_renderer(
-    port: Annotated[int, typer.Option()], number: Annotated[int, typer.Option()]
+    port: Annotated[int, typer.Option()],
+    number: Annotated[int, typer.Option()],
+    switches: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Run one embedded renderer."""
     from effectmesh.cli import local
 
-    local.renderer(port, number)
+    local.renderer(port, number, switches)

@@ -91,7 +91,7 @@ async def _play(stack: Stack, chosen: Settings, clip: Path, effect: str, *, quie
             await follow(user, job_id, quiet=quiet)
             tasks.cancel_scope.cancel()
         found = await _ended(reader, job_id)
-        after = await _learned(reader, before)
+        after = await _learned(reader, before, found)
         return await _story(reader, chosen, clip, found, before, after)
 
 
@@ -114,14 +114,24 @@ async def _ended(reader: Reader, job_id: str) -> JobFound:
         await anyio.sleep(POLL_S)
 
 
-async def _learned(reader: Reader, before: RoutingManifest | None) -> RoutingManifest | None:
-    """Return the manifest after the policy cycle that saw this job."""
+async def _learned(
+    reader: Reader, before: RoutingManifest | None, found: JobFound
+) -> RoutingManifest | None:
+    """Return the manifest that saw every candidate of this job."""
+    job = found.job
+    effect = job.order.effect_type if job else ""
+    seen = _samples(before, effect) + (len(job.candidates) if job else 0)
     after = before
     with anyio.move_on_after(LEARN_WITHIN_S):
-        while after is None or before is None or after.version == before.version:
+        while _samples(after, effect) < seen:
             await anyio.sleep(POLL_S)
             after = await reader.manifest()
     return after
+
+
+def _samples(manifest: RoutingManifest | None, effect: str) -> int:
+    route = manifest.effects.get(effect) if manifest else None
+    return sum(each.samples for each in route.providers) if route else 0
 
 
 async def _story(

@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -167,29 +168,6 @@ def trace(job_id: str, *, as_json: bool) -> None:
     run_reading(look)
 
 
-def providers(*, as_json: bool) -> None:
-    """List every provider."""
-
-    async def look() -> None:
-        async with reading(settings()) as reader:
-            found = await reader.providers()
-        if as_json:
-            print_json(found)
-            return
-        names = [
-            Column(each, overflow="fold") for each in ("status", "effects", "looks", "gpu", "rev.")
-        ]
-        table = Table(Column("provider", no_wrap=True), *names, box=None)
-        for each in found:
-            effects = ", ".join(each.capabilities)
-            looks = ", ".join(each.supported_effect_types)
-            gpu = each.cost_model.gpu_type_required
-            table.add_row(each.provider_id, each.status, effects, looks, gpu, str(each.revision))
-        console.print(table)
-
-    run_reading(look)
-
-
 def verify(*, as_json: bool) -> None:
     """Add the ledger up."""
 
@@ -308,19 +286,44 @@ def process(name: str) -> None:
     raise SystemExit(run_process(name, module.main, settings()))
 
 
-def agent(comfyui: str, slots: int) -> None:
+def agent(
+    *,
+    comfyui: str,
+    slots: int,
+    lanes: str,
+    comfyui_dir: Path | None,
+    allow_public_host: bool,
+    previews: bool,
+) -> None:
     """Serve one ComfyUI host."""
-    from effectmesh.processes.agent import main
+    from effectmesh.processes.agent import AgentOptions, main
     from effectmesh.processes.common import run_process
+    from gpu_agent.address import check_address
+    from gpu_agent.errors import UnsafeHostError
+    from schemas.lanes import LANES
 
-    serve = partial(main, comfyui=comfyui, slots=slots)
-    raise SystemExit(run_process("agent", serve, settings()))
+    try:
+        anyio.run(partial(check_address, comfyui, allow_public=allow_public_host))
+    except UnsafeHostError as unsafe:
+        fail(str(unsafe))
+    served = tuple(dict.fromkeys(each.strip() for each in lanes.split(",") if each.strip()))
+    if not served or not set(served) <= set(LANES):
+        fail(f"no such lanes: {lanes}", hint=f"--lanes {','.join(LANES)}")
+    options = AgentOptions(
+        comfyui=comfyui,
+        slots=slots,
+        lanes=served,
+        comfyui_dir=comfyui_dir,
+        allow_public_host=allow_public_host,
+        previews=previews,
+    )
+    raise SystemExit(run_process("agent", partial(main, options=options), settings()))
 
 
-def renderer(port: int, number: int) -> None:
+def renderer(port: int, number: int, switches: str = "") -> None:
     """Run one embedded renderer."""
     from effectmesh.processes.common import run_process
     from effectmesh.processes.renderer import main
 
-    serve = partial(main, port=port, number=number)
+    serve = partial(main, port=port, number=number, switches=switches)
     raise SystemExit(run_process("renderer", serve, settings()))

@@ -28,7 +28,7 @@ def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> 
     """Upload a clip and order an effect."""
     if not clip.is_file():
         fail(f"there is no file {clip}", hint="give the path of a video", status=USAGE)
-    target = _target()
+    target = the_target()
 
     async def send() -> int:
         async with open_client(target.url, target.user) as client:
@@ -54,7 +54,7 @@ def submit(*, clip: Path, order: dict[str, Any], watch: bool, as_json: bool) -> 
 
 def watch(job_id: str) -> None:
     """Follow a job."""
-    target = _target()
+    target = the_target()
 
     async def look() -> int:
         async with open_client(target.url, target.user) as client:
@@ -65,7 +65,7 @@ def watch(job_id: str) -> None:
 
 def decide(job_id: str, *, approve: bool, reason: str, as_json: bool) -> None:
     """Approve or reject a result."""
-    target = _target()
+    target = the_target()
 
     async def send() -> None:
         async with open_client(target.url, target.admin) as client:
@@ -82,7 +82,7 @@ def decide(job_id: str, *, approve: bool, reason: str, as_json: bool) -> None:
 
 def cancel(job_id: str, *, reason: str, as_json: bool) -> None:
     """Stop a job."""
-    target = _target()
+    target = the_target()
 
     async def send() -> None:
         async with open_client(target.url, target.user) as client:
@@ -155,16 +155,24 @@ class Target(NamedTuple):
     admin: str
 
 
-def _target() -> Target:
-    """Return the stack of this home, or the gateway the settings name."""
-    chosen = settings()
-    now = state.running(chosen)
-    url = now.gateway_url if now else chosen.gateway_url
-    if not url:
+def the_target() -> Target:
+    """Return the stack of this home, or the gateway the settings name; end without either."""
+    found = target_if_any()
+    if found is None:
         fail(
             "effectmesh is not running",
             hint="effectmesh up, in another terminal; or name one in EFFECTMESH_GATEWAY_URL",
         )
+    return found
+
+
+def target_if_any() -> Target | None:
+    """Return the stack of this home, the gateway the settings name, or nothing."""
+    chosen = settings()
+    now = state.running(chosen)
+    url = now.gateway_url if now else chosen.gateway_url
+    if not url:
+        return None
     if chosen.token:
         return Target(url, chosen.token, chosen.token)
     local = state.tokens(chosen)

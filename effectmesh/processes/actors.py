@@ -24,9 +24,7 @@ from actors.economic_engine.answers import EconomicAnswers
 from actors.economic_engine.postgres import PostgresLedger
 from actors.economic_engine.publisher import PolicyPublisher
 from actors.economic_engine.tracker import Tracker
-from actors.execution.actor import Execution
 from actors.execution.core import TaskPhase
-from actors.execution.pricing import RatedPricer
 from actors.gallery.actor import Gallery
 from actors.gallery.answers import GalleryAnswers
 from actors.gallery.postgres import PostgresCatalog
@@ -35,7 +33,6 @@ from actors.orchestrator.index import JobAnswers
 from actors.orchestrator.postgres import PostgresJobIndex, PostgresSlots
 from actors.prompt_generation.actor import PromptGeneration
 from actors.prompt_generation.files import TemplateFiles
-from actors.provider_registry.actor import ProviderRegistry
 from actors.provider_registry.postgres import PostgresRecords
 from actors.quality_evaluation.actor import QualityEvaluation
 from actors.quality_evaluation.pixels import PixelJudge
@@ -44,9 +41,9 @@ from actors.runtime import provision
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Answerer, Saga, SystemClock
 from actors.runtime.health import consumers_check, copy_check
-from actors.runtime.host import Hosted, run_hosted, run_workers, supervised
+from actors.runtime.host import STARTING, Hosted, run_hosted, run_workers, supervised
 from actors.runtime.logs import ActionLog
-from actors.runtime.record import Record, Recorded, Say, StreamLog
+from actors.runtime.record import Record, Recorded, StreamLog
 from actors.runtime.sweeper import Sweeper, Swept
 from actors.runtime.telemetry import TelemetryProducer
 from actors.runtime.tracing import Tracer
@@ -58,8 +55,10 @@ from economics.pricing import PRICES
 from effectmesh.database import AWAY, pooled
 from effectmesh.policy_shell import PolicyShell
 from effectmesh.prepare import topology_for
+from effectmesh.processes.catalog import CatalogCare
 from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
+from effectmesh.processes.fleet import FleetCare, execution_module
 from effectmesh.processes.vitals import (
     about,
     answering_health,
@@ -139,6 +138,7 @@ async def _run(
         module: TelemetryProducer(bus=buses[module], module=module, clock=SystemClock())
         for module in MEASURING
     }
+    providers = CatalogCare(bus=buses[Module.PROVIDER_REGISTRY], pool=pool, registry=registry)
     hosted = modules(
         settings,
         buses=buses,
@@ -147,9 +147,11 @@ async def _run(
         registry=registry,
         tracker=tracker,
         telemetry=telemetry,
+        providers=providers,
     )
+    fleet = FleetCare(settings, bus=buses[Module.EXECUTION], registry=registry, routing=routing)
     indexer = _indexer(buses[Module.ORCHESTRATOR], pool, declared, dice, tracer)
-    failing: dict[str, str] = {}
+    failing = {STARTING: "starting"}
     checks = {
         "process": working_check(stopping),
         "bus": buses_check(buses.values()),
@@ -168,6 +170,10 @@ async def _run(
         await routing.ready()
         await registry.ready()
         background.start_soon(keep, "policy", policy.run)
+        for name, run in providers.parts():
+            background.start_soon(keep, name, run)
+        for name, run in fleet.parts():
+            background.start_soon(keep, name, run)
         background.start_soon(keep, "sweeper", _sweeper(buses, telemetry).run)
         for module, producer in telemetry.items():
             background.start_soon(keep, f"telemetry of {module}", producer.run)
@@ -196,6 +202,7 @@ def modules(
     registry: Watched[ProviderRecord],
     tracker: Tracker,
     telemetry: Mapping[Module, TelemetryProducer],
+    providers: CatalogCare,
 ) -> Sequence[Hosted]:
     """Return the ten modules, built."""
     clock = SystemClock()
@@ -203,7 +210,6 @@ def modules(
     ledger = PostgresLedger(pool=pool)
     queue, notifications = PostgresQueue(pool=pool), PostgresNotifications(pool=pool)
     catalog = PostgresCatalog(pool=pool)
-    records = PostgresRecords(pool=pool, clock=clock)
     intake = VideoIntake(
         store=store,
         uploads=PostgresUploads(pool=pool),
@@ -228,7 +234,11 @@ def modules(
     engine = EconomicEngine(ledger=ledger, book=PRICES, clock=clock)
     approval = Approval(queue=queue, notifications=notifications, clock=clock)
     prompts = PromptGeneration(templates=TemplateFiles(), clock=clock)
-    execution = Execution(pricer=RatedPricer(), clock=clock)
+    execution = execution_module(
+        buses[Module.EXECUTION],
+        say=telemetry[Module.EXECUTION].saying(buses[Module.EXECUTION].say),
+        clock=clock,
+    )
     money = EconomicAnswers(
         ledger=ledger, tracker=tracker, manifest=lambda: routing.get(MANIFEST_KEY), clock=clock
     )
@@ -237,7 +247,7 @@ def modules(
         Module.ORCHESTRATOR: JobAnswers(index=PostgresJobIndex(pool=pool)),
         Module.APPROVAL: ApprovalAnswers(queue=queue, notifications=notifications),
         Module.GALLERY: GalleryAnswers(catalog=catalog),
-        Module.PROVIDER_REGISTRY: ProviderRegistry(records=records, clock=clock),
+        Module.PROVIDER_REGISTRY: providers.answers,
         Module.ECONOMIC_ENGINE: money,
     }
     receivers: Mapping[Module, Any] = {
@@ -245,9 +255,8 @@ def modules(
         Module.CONTENT_ANALYSIS: analysis.receive,
         Module.PROMPT_GENERATION: prompts.receive,
         Module.ORCHESTRATOR: _recorded(orchestrator, buses[Module.ORCHESTRATOR]),
-        Module.EXECUTION: _recorded(
-            execution, buses[Module.EXECUTION], telemetry[Module.EXECUTION]
-        ),
+        Module.EXECUTION: execution.receive,
+        Module.PROVIDER_REGISTRY: providers.module.receive,
         Module.QUALITY_EVALUATION: telemetry[Module.QUALITY_EVALUATION].hearing(quality.receive),
         Module.ECONOMIC_ENGINE: telemetry[Module.ECONOMIC_ENGINE].hearing(engine.receive),
         Module.APPROVAL: approval.receive,
@@ -275,9 +284,8 @@ def limits_of(settings: Settings) -> IntakeLimits:
     )
 
 
-def _recorded(saga: Saga[Any, Any], bus: Bus, telemetry: TelemetryProducer | None = None) -> Any:
-    say: Say = bus.say if telemetry is None else telemetry.saying(bus.say)
-    return Recorded(saga=saga, log=StreamLog(bus=bus), say=say).receive
+def _recorded(saga: Saga[Any, Any], bus: Bus) -> Any:
+    return Recorded(saga=saga, log=StreamLog(bus=bus), say=bus.say).receive
 
 
 def _sweeper(buses: Mapping[Module, Bus], telemetry: Mapping[Module, TelemetryProducer]) -> Sweeper:

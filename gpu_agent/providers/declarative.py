@@ -1,59 +1,25 @@
-"""A provider that is nothing but its record: graph, node map, parameter rules."""
+"""A provider that is nothing but its record: graph, node map, parameter rules, clip rule."""
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
-from typing import Final, Protocol
+from typing import Final
 
-from msgspec import Struct
-
+from gpu_agent.dialect import ObjectInfo
 from gpu_agent.errors import ParametersRefusedError
+from gpu_agent.fit import Fit, fit
+from gpu_agent.providers import graphs, parameters
+from gpu_agent.providers.adapter import ClipInfo, ProviderAdapter
+from gpu_agent.providers.clips import measured
+from gpu_agent.providers.graphs import Graph
 from schemas.base import Scalar
-from schemas.routing import NodeMap, ParameterRule, ProviderRecord
+from schemas.routing import ProviderRecord
 from schemas.tasks import ExecutionTask
 
-Graph = dict[str, dict[str, object]]
-"""ComfyUI's API format: node id to ``{class_type, inputs}``."""
+__all__ = ["AGNOSTIC", "ClipInfo", "DeclarativeProvider", "Graph", "ProviderAdapter"]
 
 AGNOSTIC: Final = frozenset({"strength", "seed", "steps", "cfg_scale"})
 """Prompts carry these for every provider; one that has no use for them leaves them out."""
-
-
-class ClipInfo(Struct, frozen=True, kw_only=True):
-    """The clip as the host has it; ``file`` is the name the upload came back with."""
-
-    file: str
-    width: int
-    height: int
-    frames: int
-    fps: float
-
-
-class ProviderAdapter(Protocol):
-    """Translates. What it can do is declared as data, never found out by calling it."""
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """The effect types it offers."""
-        ...
-
-    @property
-    def output_node(self) -> str:
-        """The node whose file is the result."""
-        ...
-
-    def supports(self, effect_type: str) -> bool:
-        """Return whether it offers this effect type or look."""
-        ...
-
-    def compile(self, task: ExecutionTask, *, clip: ClipInfo, prefix: str) -> Graph:
-        """Return the graph for one task; the same task and clip give the same graph.
-
-        Raises:
-            ParametersRefusedError: a parameter is unknown, out of bounds, or reserved.
-        """
-        ...
 
 
 class DeclarativeProvider:
@@ -76,73 +42,47 @@ class DeclarativeProvider:
         """Return whether it offers this effect type or look."""
         return effect_type in self.capabilities | set(self._record.supported_effect_types)
 
+    def health(self, object_info: ObjectInfo) -> Fit:
+        """Return what a host lacks for it, all at once."""
+        return fit(self._record, object_info)
+
     def compile(self, task: ExecutionTask, *, clip: ClipInfo, prefix: str) -> Graph:
-        """Return the graph for one task; the same task and clip give the same graph."""
-        graph = deepcopy(self._record.graph)
+        """Translate one task into a graph; the same task and clip give the same graph."""
+        record = self._record
+        graph = deepcopy(record.graph)
+        graphs.check_classes(graph, record.node_dependencies)
+        graphs.check_rules(graph, record.parameter_rules)
+        graphs.place_files(graph, clip=clip.file, prefix=prefix)
+        graphs.check_files(graph)
         for name, value in self._values(task, clip).items():
-            rule = self._record.parameter_rules[name]
-            _inputs(graph, rule.node)[rule.input] = _fitted(name, value, rule)
-        _fill_words(graph, self._record.node_mapping, task)
-        source = self._record.node_mapping.video_input_node
-        key = "file" if graph[source].get("class_type") == "LoadVideo" else "video"
-        _inputs(graph, source)[key] = clip.file
-        _inputs(graph, self.output_node)["filename_prefix"] = prefix
+            rule = record.parameter_rules[name]
+            graphs.inputs_of(graph, rule.node)[rule.input] = parameters.fitted(name, value, rule)
+        self._fill_words(graph, task)
         return graph
 
     def _values(self, task: ExecutionTask, clip: ClipInfo) -> dict[str, Scalar]:
         """Return what goes into the graph: defaults, over them the task, over both the clip."""
         rules = self._record.parameter_rules
-        measured: dict[str, Scalar] = {
-            "input_width": clip.width,
-            "input_height": clip.height,
-            "input_frames": clip.frames,
-        }
+        of_the_clip = measured(clip, self._record.clip_rule)
+        parameters.check_count(task.parameters)
         for name in task.parameters:
-            if name in measured:
+            if name in of_the_clip:
                 raise ParametersRefusedError(f"parameter {name} is filled from the clip")
             if name not in rules and name not in AGNOSTIC:
                 raise ParametersRefusedError(
-                    f"{self._record.provider_id} has no parameter {name!r}"
+                    f"{self._record.provider_id} has no parameter {parameters.told(name)}"
                 )
         asked = {name: value for name, value in task.parameters.items() if value is not None}
-        merged = {**self._record.default_parameters, **asked, **measured}
+        merged = {**self._record.default_parameters, **asked, **of_the_clip}
         return {name: value for name, value in merged.items() if name in rules}
 
-
-def _fill_words(graph: Graph, mapping: NodeMap, task: ExecutionTask) -> None:
-    if mapping.prompt_node:
-        _inputs(graph, mapping.prompt_node)["text"] = task.prompt
-    if mapping.negative_prompt_node and task.negative_prompt:
-        _inputs(graph, mapping.negative_prompt_node)["text"] = task.negative_prompt
-
-
-def _inputs(graph: Graph, node_id: str) -> dict[str, object]:
-    inputs = graph[node_id]["inputs"]
-    assert isinstance(inputs, dict), "the registry stores no node without inputs"
-    return inputs
-
-
-def _fitted(name: str, value: Scalar, rule: ParameterRule) -> Scalar:
-    if rule.type == "choice":
-        if value not in rule.choices:
-            raise ParametersRefusedError(f"parameter {name} cannot be {value!r}")
-        return value
-    if rule.type == "str":
-        if not isinstance(value, str):
-            raise ParametersRefusedError(f"parameter {name} is no text: {value!r}")
-        return value
-    return _number(name, value, rule)
-
-
-def _number(name: str, value: Scalar, rule: ParameterRule) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ParametersRefusedError(f"parameter {name} is no number: {value!r}")
-    if rule.minimum is not None and value < rule.minimum:
-        raise ParametersRefusedError(f"parameter {name} is below {rule.minimum:g}: {value!r}")
-    if rule.maximum is not None and value > rule.maximum:
-        raise ParametersRefusedError(f"parameter {name} is above {rule.maximum:g}: {value!r}")
-    if rule.type == "float":
-        return float(value)
-    if value != int(value):
-        raise ParametersRefusedError(f"parameter {name} is no whole number: {value!r}")
-    return int(value)
+    def _fill_words(self, graph: Graph, task: ExecutionTask) -> None:
+        """Put the prompts where the node map says; an empty one leaves the template's own."""
+        mapping = self._record.node_mapping
+        for name, node_id, text in (
+            ("prompt", mapping.prompt_node, task.prompt),
+            ("negative prompt", mapping.negative_prompt_node, task.negative_prompt),
+        ):
+            checked = parameters.words(name, text)
+            if node_id and checked:
+                graphs.inputs_of(graph, node_id)["text"] = checked

@@ -2,7 +2,10 @@
 
 It stands in for a GPU host in the demo, in tests and on a laptop; agents cannot tell it apart.
 
-``server`` starts it, ``app`` has the routes, ``engine`` accepts prompts and works them one by one,
-``validation`` refuses what cannot run, ``execution`` is one run, ``cache`` remembers answers,
-``nodes`` and ``pixels`` do the work, ``behaviour`` has the bounds and the switches for faults.
+``server`` starts it, ``app`` has the routes and ``connections`` the sockets, ``engine`` accepts
+prompts and works them one by one, ``validation`` refuses what cannot run, ``execution`` is one run,
+``cache`` remembers answers, ``nodes`` and ``pixels`` do the work.
+
+``behaviour`` has the bounds, and switches for tests: ``faults`` strikes where they say,
+``pretended`` stands in for models, ``older`` for an older version.
 """

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
-import anyio
+import msgspec
 
-from gpu_agent.renderer import downloads, uploads
+from gpu_agent.renderer import about, connections, downloads, uploads
+from gpu_agent.renderer.behaviour import WrongAnswer, change
 from gpu_agent.renderer.engine import Engine, QueueFullError
-from gpu_agent.renderer.sockets import Socket, encoded
-from gpu_agent.renderer.validation import Refusal
+from gpu_agent.renderer.pretended import MODEL_FOLDERS
+from gpu_agent.renderer.refusal import Refusal
 from gpu_agent.renderer.web import (
+    INTERNAL_ERROR,
     BadBodyError,
     BodyTooLargeError,
     Receive,
@@ -27,22 +26,28 @@ from gpu_agent.renderer.web import (
 
 Handler: TypeAlias = Callable[[Request], Awaitable[None]]
 
-COMPATIBLE_VERSION: Final = "0.33.0"
+_EMPTY: Final[Mapping[str, Any]] = {
+    "/embeddings": [],
+    "/extensions": [],
+    "/global_subgraphs": {},
+    "/node_replacements": {},
+    "/workflow_templates": {},
+}
+"""Routes about what this renderer has nothing of."""
 _STATUSES: Final = ("pending", "in_progress", "completed", "failed", "cancelled")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _JOBS_PER_PAGE: Final = 100
-_HANDSHAKE_BYTES: Final = 65_536
 
 
 class App:
     """Speaks HTTP and WebSocket for an engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, switchable: bool = False) -> None:
         self._engine = engine
         self._routes: Mapping[tuple[str, str], Handler] = {
             ("GET", "/system_stats"): self._system_stats,
             ("GET", "/features"): self._features,
             ("GET", "/object_info"): self._object_info,
+            ("GET", "/models"): self._model_folders,
             ("GET", "/prompt"): self._queue_length,
             ("POST", "/prompt"): self._submit,
             ("GET", "/queue"): self._queue,
@@ -57,10 +62,17 @@ class App:
             ("GET", "/api/jobs"): self._jobs,
             ("POST", "/api/jobs/cancel"): self._cancel_jobs,
         }
+        if switchable:
+            self._routes = {
+                **self._routes,
+                ("GET", "/effectmesh/switches"): self._switches,
+                ("POST", "/effectmesh/switches"): self._switch,
+            }
         self._tails: tuple[
             tuple[str, re.Pattern[str], Callable[[Request, str], Awaitable[None]]], ...
         ] = (
             ("GET", re.compile(r"/object_info/([^/]+)"), self._one_class),
+            ("GET", re.compile(r"/models/([^/]+)"), self._model_files),
             ("GET", re.compile(r"/history/([^/]+)"), self._one_history),
             ("GET", re.compile(r"/api/jobs/([^/]+)"), self._one_job),
             ("POST", re.compile(r"/api/jobs/([^/]+)/cancel"), self._cancel_job),
@@ -69,12 +81,12 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
+            await connections.serve(self._engine, scope, receive, send)
         elif scope["type"] == "http":
             await self._http(Request(scope, receive, send))
 
     async def _http(self, request: Request) -> None:
-        if _is_foreign(request):
+        if connections.is_foreign(request):
             await request.answer(403)
             return
         try:
@@ -83,13 +95,32 @@ class App:
             text = f"Maximum request body size {problem.limit} exceeded."
             await request.answer(413, text.encode())
         except BadBodyError as problem:
-            await request.answer(400, str(problem).encode())
+            if problem.crashes and self._engine.behaviour.bad_body_is_500:
+                await request.answer(500, INTERNAL_ERROR)
+            else:
+                await request.answer(400, str(problem).encode())
 
     async def _route(self, request: Request) -> None:
         path = request.path
         # the jobs routes exist below /api only
         if path.startswith("/api/") and not path.startswith("/api/jobs"):
             path = path.removeprefix("/api")
+        if self._engine.behaviour.older and path.startswith("/api/jobs"):
+            await request.start(404, {"content-type": "application/octet-stream"})
+            await request.write(b"")
+            return
+        wrong = self._engine.faults.answer(request.method, path)
+        if wrong is not None and not wrong.done:
+            await _answer_wrongly(request, wrong)
+            return
+        await self._serve(request if wrong is None else request.unheard(), path)
+        if wrong is not None:
+            await _answer_wrongly(request, wrong)
+
+    async def _serve(self, request: Request, path: str) -> None:
+        if request.method == "GET" and path in _EMPTY:
+            await request.answer_json(_EMPTY[path])
+            return
         handler = self._routes.get((request.method, path))
         if handler is not None:
             await handler(request)
@@ -104,59 +135,41 @@ class App:
         text = b"405: Method Not Allowed" if known else b"404: Not Found"
         await request.answer(405 if known else 404, text)
 
+    # switches
+
+    async def _switches(self, request: Request) -> None:
+        await request.answer_json(self._engine.behaviour)
+
+    async def _switch(self, request: Request) -> None:
+        changes = await self._object(request)
+        try:
+            change(self._engine.behaviour, changes)
+        except msgspec.ValidationError as problem:
+            raise BadBodyError(str(problem)) from problem
+        await request.answer_json(self._engine.behaviour)
+
     # what the server is
 
     async def _system_stats(self, request: Request) -> None:
-        page = os.sysconf("SC_PAGE_SIZE")
-        total = os.sysconf("SC_PHYS_PAGES") * page
-        # not every system tells what is free
-        known = "SC_AVPHYS_PAGES" in os.sysconf_names
-        free = os.sysconf("SC_AVPHYS_PAGES") * page if known else total
-        await request.answer_json(
-            {
-                "system": {
-                    "os": platform.system().lower(),
-                    "ram_total": total,
-                    "ram_free": free,
-                    "comfyui_version": COMPATIBLE_VERSION,
-                    "python_version": platform.python_version(),
-                    "pytorch_version": "none",
-                    "embedded_python": False,
-                    "deploy_environment": "effectmesh-renderer",
-                    "argv": [],
-                },
-                "devices": [
-                    {
-                        "name": "cpu",
-                        "type": "cpu",
-                        "index": None,
-                        "vram_total": total,
-                        "vram_free": free,
-                        "torch_vram_total": total,
-                        "torch_vram_free": free,
-                    }
-                ],
-            }
-        )
-
-    def _flags(self) -> dict[str, Any]:
-        return {
-            "supports_preview_metadata": True,
-            "supports_model_type_tags": True,
-            "max_upload_size": self._engine.limits.upload_bytes,
-            "extension": {},
-            "node_replacements": False,
-            "assets": False,
-        }
+        await request.answer_json(about.system_stats(self._engine))
 
     async def _features(self, request: Request) -> None:
-        await request.answer_json(self._flags())
+        await request.answer_json(about.flags(self._engine))
 
     async def _object_info(self, request: Request) -> None:
         await request.answer_json(self._engine.catalog.shown())
 
     async def _one_class(self, request: Request, name: str) -> None:
         await request.answer_json(self._engine.catalog.shown(name))
+
+    async def _model_folders(self, request: Request) -> None:
+        await request.answer_json(MODEL_FOLDERS)
+
+    async def _model_files(self, request: Request, folder: str) -> None:
+        if folder not in MODEL_FOLDERS:
+            await request.answer(404)
+            return
+        await request.answer_json(self._engine.pretence.files(folder))
 
     # prompts
 
@@ -174,7 +187,7 @@ class App:
             error = {"type": "queue_full", "message": str(full), "details": "", "extra_info": {}}
             await request.answer_json({"error": error, "node_errors": {}}, 503)
         except (TypeError, ValueError, AttributeError) as problem:
-            raise BadBodyError(str(problem)) from problem
+            raise BadBodyError(str(problem), crashes=True) from problem
         else:
             await request.answer_json(answer)
 
@@ -202,13 +215,14 @@ class App:
 
     async def _free(self, request: Request) -> None:
         body = await self._object(request)
-        self._engine.free(memory=bool(body.get("free_memory")))
+        memory, models = bool(body.get("free_memory")), bool(body.get("unload_models"))
+        self._engine.free(memory=memory, models=models)
         await request.answer(200)
 
     # history and jobs
 
     async def _history(self, request: Request) -> None:
-        past = list(self._engine.prompts.history.values())
+        past = self._engine.prompts.known()
         count, offset = request.query.get("max_items", ""), request.query.get("offset", "")
         if count.lstrip("-").isdigit() and int(count) >= 0:
             start = int(offset) if offset.isdigit() else max(0, len(past) - int(count))
@@ -279,6 +293,9 @@ class App:
 
     async def _upload(self, request: Request) -> None:
         limit = self._engine.limits.upload_bytes
+        if self._engine.faults.is_disk_full():
+            await request.answer(500, INTERNAL_ERROR)
+            return
         await request.answer_json(await uploads.receive(request, self._engine.folders, limit=limit))
 
     async def _view(self, request: Request) -> None:
@@ -287,67 +304,13 @@ class App:
     async def _object(self, request: Request) -> dict[str, Any]:
         body = await request.json(self._engine.limits.json_bytes)
         if not isinstance(body, dict):
-            raise BadBodyError("the body is no JSON object")
+            raise BadBodyError("the body is no JSON object", crashes=True)
         return body
 
-    # sockets
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request({**scope, "method": "GET"}, receive, send)
-        await receive()
-        path = request.path.removeprefix("/api")
-        full = len(self._engine.sockets) >= self._engine.limits.sockets
-        if path != "/ws" or full or _is_foreign(request):
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        await send({"type": "websocket.accept"})
-        client_id = request.query.get("clientId") or uuid.uuid4().hex
-        socket = Socket(client_id, limit_waiting=self._engine.limits.messages_waiting)
-        self._engine.sockets.add(socket)
-        socket.send(encoded("status", {"status": self._engine.status(), "sid": client_id}))
-        replayed = self._engine.replay(client_id)
-        if replayed is not None:
-            socket.send(encoded("executing", replayed))
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(_write_out, socket, send, group.cancel_scope)
-                await self._listen(socket, receive)
-                group.cancel_scope.cancel()
-        finally:
-            self._engine.sockets.remove(socket)
-            socket.close()
-            socket.messages.close()
-
-    async def _listen(self, socket: Socket, receive: Receive) -> None:
-        """Wait for the end; only a handshake as the very first frame has an effect."""
-        first = True
-        while True:
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text") or ""
-            if first and '"feature_flags"' in text[:_HANDSHAKE_BYTES]:
-                socket.send(encoded("feature_flags", self._flags()))
-            first = False
-
-
-async def _write_out(socket: Socket, send: Send, scope: anyio.CancelScope) -> None:
-    async for message in socket.messages:
-        await send({"type": "websocket.send", "text": message.decode()})
-    # the line was closed on this side: too slow, or the server stops
-    await send({"type": "websocket.close", "code": 1001})
-    scope.cancel()
-
-
-def _is_foreign(request: Request) -> bool:
-    """Say whether a browser on another site sent this to a server on the loopback."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if host not in _LOOPBACK:
-        return False
-    if request.headers.get("sec-fetch-site") == "cross-site":
-        return True
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+async def _answer_wrongly(request: Request, wrong: WrongAnswer) -> None:
+    more = {} if wrong.retry_after_s is None else {"retry-after": str(wrong.retry_after_s)}
+    await request.answer(wrong.status, wrong.body.encode(), kind=wrong.kind, more=more)
 
 
 def _ids(value: object) -> list[str]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gpu_agent.renderer.files import Folders
 from gpu_agent.renderer.graph import Graph, is_link
 from gpu_agent.renderer.nodes.context import Result
-from gpu_agent.renderer.nodes.values import payload, size_of
+from gpu_agent.renderer.nodes.values import Held, batches
 
 _LOADERS: Mapping[str, str] = {"LoadVideo": "file", "LoadImage": "image"}
 
@@ -55,6 +55,11 @@ class Cache:
         self._entries.move_to_end(key)
         self.shrink(self._limit_bytes)
 
+    def retain(self, wanted: Iterable[str]) -> None:
+        """Forget all results but some."""
+        kept = set(wanted)
+        self._entries = OrderedDict((k, e) for k, e in self._entries.items() if k in kept)
+
     def shrink(self, limit_bytes: int) -> None:
         """Forget the oldest results until the rest fits into so many bytes."""
         while self._entries and (
@@ -72,9 +77,9 @@ class Cache:
 
 
 def occupied(results: Iterable[Result]) -> int:
-    """Return the bytes of all images and sound in some results, each counted once."""
-    parts = {id(p): p for result in results for value in result.values for p in payload(value)}
-    return sum(size_of(part) for part in parts.values())
+    """Return the bytes of all images that some results hold, each counted once."""
+    held = {id(b): b for result in results for value in result.values for b in batches(value)}
+    return sum(batch.nbytes for batch in held.values() if isinstance(batch, Held))
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

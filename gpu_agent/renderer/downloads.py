@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
+import cv2
+import numpy as np
 
 from gpu_agent.renderer.errors import OutsideFolderError
-from gpu_agent.renderer.files import KINDS, Folders, annotated
-from gpu_agent.renderer.web import Request
+from gpu_agent.renderer.files import KINDS, Folders, annotated, is_file
+from gpu_agent.renderer.web import BadBodyError, Request
 
 _PIECE_BYTES: Final = 1 << 18
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RGBA: Final = 4
+_PREVIEW_QUALITY: Final = 90
+_FORMS: Final[Mapping[str, tuple[str, int | None]]] = {
+    "webp": ("webp", cv2.IMWRITE_WEBP_QUALITY),
+    "jpeg": ("jpeg", cv2.IMWRITE_JPEG_QUALITY),
+    "png": ("png", None),
+}
 _ACTIVE: Final = frozenset({".html", ".htm", ".svg", ".js", ".css", ".xml", ".xhtml"})
 
 
 async def view(request: Request, folders: Folders) -> None:
-    """Answer with a file, a part of it, or why not."""
+    """Answer with a file, a part of it, or why not.
+
+    Raises:
+        BadBodyError: the file is no picture, and another form of the picture was asked for.
+    """
     status, path = _chosen(request, folders)
     if path is None:
         await request.answer(status)
+        return
+    if {"preview", "channel"} & request.query.keys():
+        kind, picture = await anyio.to_thread.run_sync(_other_form, path, request.query)
+        await request.answer(200, picture, kind=kind)
         return
     size, headers = _described(path)
     if request.headers.get("if-none-match") == headers["etag"]:
@@ -61,9 +80,29 @@ def _chosen(request: Request, folders: Folders) -> tuple[int, Path | None]:
         return 403, None
     # only the base name counts; links inside the folders are followed
     path = folders.folder(kind) / subfolder / Path(name).name
-    if "\0" in name or not path.is_file():
+    if "\0" in name or not is_file(path):
         return 404, None
     return 200, path
+
+
+def _other_form(path: Path, query: Mapping[str, str]) -> tuple[str, bytes]:
+    """Return a picture in fewer bytes, or without its transparency, or only that."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise BadBodyError(f"no picture: {path.name}", crashes=True)
+    alpha = picture[..., 3] if picture.ndim == 3 and picture.shape[2] == _RGBA else None
+    if query.get("channel") == "a":
+        picture = np.full(picture.shape[:2], 255, np.uint8) if alpha is None else alpha
+    elif alpha is not None:
+        picture = picture[..., :3]
+    form, _, quality = query.get("preview", "png").partition(";")
+    suffix, flag = _FORMS.get(form, _FORMS["webp"])
+    wanted = int(quality) if quality.isdigit() else _PREVIEW_QUALITY
+    flags = [] if flag is None else [flag, min(max(wanted, 1), 100)]
+    done, data = cv2.imencode(f".{suffix}", np.ascontiguousarray(picture), flags)
+    if not done:
+        raise BadBodyError(f"cannot be shown: {path.name}", crashes=True)
+    return f"image/{suffix}", data.tobytes()
 
 
 def _described(path: Path) -> tuple[int, dict[str, str]]:

@@ -10,6 +10,8 @@ from gpu_agent.renderer.errors import OutsideFolderError
 
 KINDS: Final = ("input", "output", "temp")
 _ANNOTATED: Final = re.compile(r"^(?P<name>.*?) ?\[(?P<kind>input|output|temp)\]$", re.DOTALL)
+_NOT_SAVED: Final = "**** ERROR: Saving image outside the output folder is not allowed."
+"""As real servers say it, but for their folders."""
 _LISTED_FILES_LIMIT: Final = 2000
 
 
@@ -46,7 +48,7 @@ class Folders:
             path = self.inside(kind, bare)
         except OutsideFolderError:
             return None
-        return path if path.is_file() else None
+        return path if is_file(path) else None
 
     def listed(self) -> list[str]:
         """Return the files at the top of the input folder, as the loaders' lists show them."""
@@ -61,13 +63,24 @@ class Folders:
         """
         subfolder, _, stem = prefix.rpartition("/")
         if prefix.startswith("/"):
-            raise OutsideFolderError(f"saving outside the output folder is not allowed: {prefix}")
-        folder = self.inside(kind, subfolder)
+            raise OutsideFolderError(_NOT_SAVED)
+        try:
+            folder = self.inside(kind, subfolder)
+        except OutsideFolderError as problem:
+            raise OutsideFolderError(_NOT_SAVED) from problem
         folder.mkdir(parents=True, exist_ok=True)
         pattern = re.compile(re.escape(stem) + r"_(\d+)_?(\..*)?$", re.IGNORECASE)
         taken = [int(m[1]) for p in folder.iterdir() if (m := pattern.match(p.name))]
         shown = str(folder.relative_to(self.folder(kind)))
         return folder, "" if shown == "." else shown, stem, max(taken, default=0) + 1
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a file is there; a name that cannot be one is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def annotated(name: str, default: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -41,6 +41,7 @@ class Past(Struct, eq=False):
     prompt: Prompt
     outcome: Outcome
     lookups_denied: int = 0
+    known_from_ms: int = 0
 
     def shown(self) -> dict[str, Json]:
         """Return its history entry."""
@@ -63,11 +64,14 @@ class Past(Struct, eq=False):
 class Prompts:
     """A heap by number, at most one running, and a bounded history."""
 
-    def __init__(self, *, limit_history: int) -> None:
+    def __init__(
+        self, *, limit_history: int, now_ms: Callable[[], int], first_number: int = 0
+    ) -> None:
         self._heap: list[tuple[float, int, Prompt]] = []
         self._arrivals = 0
-        self._counter = 0
+        self._counter = first_number
         self._limit_history = limit_history
+        self._now_ms = now_ms
         self.history: OrderedDict[str, Past] = OrderedDict()
         self.running: tuple[Prompt, Execution] | None = None
 
@@ -115,10 +119,19 @@ class Prompts:
     def past(self, prompt_id: str) -> Past | None:
         """Return a finished prompt, unless it is to be answered late."""
         past = self.history.get(prompt_id)
-        if past is not None and past.lookups_denied > 0:
+        if past is None or not self._is_known(past):
+            return None
+        if past.lookups_denied > 0:
             past.lookups_denied -= 1
             return None
         return past
+
+    def known(self) -> list[Past]:
+        """Return the finished prompts, oldest first, without those to be answered late."""
+        return [past for past in self.history.values() if self._is_known(past)]
+
+    def _is_known(self, past: Past) -> bool:
+        return past.known_from_ms <= self._now_ms()
 
     def job(self, prompt_id: str) -> dict[str, Any] | None:
         """Return a prompt as the jobs routes show it, in full."""
@@ -133,7 +146,7 @@ class Prompts:
     def jobs(self) -> list[dict[str, Any]]:
         """Return every known prompt, in brief."""
         known = [_open_job(prompt, status) for prompt, status in self._open()]
-        return known + [_over(past, full=False) for past in self.history.values()]
+        return known + [_over(past, full=False) for past in self.known()]
 
     def _open(self) -> list[tuple[Prompt, str]]:
         known = [(prompt, "pending") for prompt in self.pending()]

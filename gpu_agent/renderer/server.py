@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -11,11 +12,14 @@ from typing import Final
 
 import anyio
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from actors.runtime.contract import Clock, SystemClock
 from gpu_agent.renderer.app import App
 from gpu_agent.renderer.behaviour import Behaviour, Limits
 from gpu_agent.renderer.engine import Engine
+from gpu_agent.renderer.errors import KilledError
+from gpu_agent.renderer.faults import exit_process
 from gpu_agent.renderer.files import Folders
 
 _SHUTDOWN_SECONDS: Final = 5
@@ -39,6 +43,21 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.accepting.set()
 
+    def cut_sockets(self) -> None:
+        """Cut the line of every WebSocket, as a lost network does."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, WebSocketsSansIOProtocol):
+                connection.transport.abort()
+
+    def die(self) -> None:
+        """Be gone for every client at once, as a killed process is."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            transport = connection.transport
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+
 
 async def serve(
     *,
@@ -49,10 +68,14 @@ async def serve(
     behaviour: Behaviour | None = None,
     limits: Limits | None = None,
     clock: Clock | None = None,
+    switchable: bool = False,
+    die: Callable[[], None] = exit_process,
 ) -> None:
     """Serve ComfyUI's API below ``root`` until cancelled; ``ready`` is told the port.
 
     ``root`` gets the folders ``input``, ``output`` and ``temp``; the last is emptied first.
+    A ``switchable`` server lets its switches be set over HTTP. ``die`` is how it ends where a
+    switch says that it is killed.
     """
     shutil.rmtree(root / "temp", ignore_errors=True)
     engine = Engine(
@@ -60,8 +83,9 @@ async def serve(
         behaviour=behaviour or Behaviour(),
         limits=limits or Limits(),
         clock=clock or SystemClock(),
+        die=die,
     )
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -71,7 +95,7 @@ async def serve(
         raise
     server = _Server(
         uvicorn.Config(
-            App(engine),
+            App(engine, switchable=switchable),
             http="httptools",
             ws="websockets-sansio",
             lifespan="off",
@@ -83,9 +107,10 @@ async def serve(
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
     )
+    engine.sockets.cut = server.cut_sockets
     async with anyio.create_task_group() as group:
         group.start_soon(_until_told, server, listener)
-        group.start_soon(engine.work)
+        group.start_soon(_work, engine, server)
         try:
             await server.accepting.wait()
             if ready is not None:
@@ -94,6 +119,14 @@ async def serve(
         finally:
             engine.stop()
             server.should_exit = True
+
+
+async def _work(engine: Engine, server: _Server) -> None:
+    try:
+        await engine.work()
+    except KilledError:
+        server.die()
+        raise
 
 
 async def _until_told(server: _Server, listener: socket.socket) -> None:
@@ -122,7 +155,19 @@ async def running_renderer(
     async with anyio.create_task_group() as group:
 
         async def run() -> None:
-            await serve(root=root, port=port, ready=ready, behaviour=behaviour, limits=limits)
+            try:
+                await serve(
+                    root=root,
+                    port=port,
+                    ready=ready,
+                    behaviour=behaviour,
+                    limits=limits,
+                    switchable=True,
+                    die=_killed,
+                )
+            except* KilledError:
+                # it is gone for its clients, and the block goes on without it
+                pass
 
         group.start_soon(run)
         await told.wait()
@@ -134,3 +179,7 @@ async def running_renderer(
         group.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _killed() -> None:
+    raise KilledError

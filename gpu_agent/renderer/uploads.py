@@ -23,6 +23,7 @@ from gpu_agent.renderer.web import BadBodyError, Request
 _FIELD_BYTES: Final = 4096
 _FIELDS: Final = 16
 _NAME_BYTES: Final = 255
+_SHOWN_NAME: Final = 40
 _COPIES: Final = 10_000
 _FILE_FIELD: Final = "image"
 
@@ -67,7 +68,8 @@ async def _read(chunks: AsyncIterator[bytes], boundary: str, part: IO[bytes]) ->
                     current = event.name
                     fields.setdefault(current, "")
                     if current == _FILE_FIELD:
-                        fields["filename"] = event.filename or ""
+                        # stored as browsers send it, and safe in a header later
+                        fields["filename"] = (event.filename or "").replace('"', "%22")
     except MultipartError as problem:
         raise BadBodyError(str(problem)) from problem
     return fields
@@ -76,16 +78,19 @@ async def _read(chunks: AsyncIterator[bytes], boundary: str, part: IO[bytes]) ->
 def _store(part: Path, fields: dict[str, str], folders: Folders) -> dict[str, str]:
     name, subfolder = fields.get("filename", ""), fields.get("subfolder", "")
     kind = fields.get("type") or "input"
-    if not name or kind not in KINDS or len(name.encode()) > _NAME_BYTES:
-        raise BadBodyError(f"no file, or a type or name that may not be used: {kind} {name[:40]}")
+    if not name:
+        raise BadBodyError("no file in the form")
+    if kind not in KINDS or len(Path(name).name.encode()) > _NAME_BYTES:
+        told = f"a type or name that may not be used: {kind} {name[:_SHOWN_NAME]}"
+        raise BadBodyError(told, crashes=True)
     try:
         target = folders.inside(kind, subfolder, name)
         folder = folders.inside(kind, subfolder)
     except (OutsideFolderError, OSError) as problem:
-        raise BadBodyError(str(problem)) from problem
+        raise BadBodyError(str(problem), crashes=name.startswith("/")) from problem
     folder.mkdir(parents=True, exist_ok=True)
     if not target.parent.is_dir() or target.is_dir():
-        raise BadBodyError(f"no such folder: {name}")
+        raise BadBodyError(f"no such folder: {name}", crashes=True)
     if fields.get("overwrite") not in ("true", "1"):
         target = _free(target, part)
     part.replace(target)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 from msgspec import Struct
 
+from gpu_agent.renderer import older
 from gpu_agent.renderer.catalog import Catalog
 from gpu_agent.renderer.files import Folders
 from gpu_agent.renderer.graph import Graph, Json, Node
+from gpu_agent.renderer.refusal import Refusal, check_classes
 
 _LONG_LIST: Final = 20
 _DYNAMIC: Final = "COMFY_DYNAMICCOMBO_V3"
@@ -17,15 +20,6 @@ _LOADERS: Final[Mapping[str, tuple[str, str]]] = {
     "LoadVideo": ("file", "video"),
     "LoadImage": ("image", "image"),
 }
-
-
-class Refusal(Exception):
-    """The prompt is refused; ``error`` and ``node_errors`` are the body of the answer."""
-
-    def __init__(self, kind: str, message: str, details: str = "", **extra: Json) -> None:
-        super().__init__(message)
-        self.error = {"type": kind, "message": message, "details": details, "extra_info": extra}
-        self.node_errors: dict[str, Json] = {}
 
 
 class Validated(Struct, frozen=True):
@@ -43,6 +37,7 @@ def validate(
     *,
     limit_nodes: int,
     unchecked_combos: bool = False,
+    as_older: bool = False,
 ) -> Validated:
     """Check a graph and convert its values.
 
@@ -53,7 +48,7 @@ def validate(
     """
     if len(prompt) > limit_nodes:
         raise Refusal("prompt_too_large", f"More than {limit_nodes} nodes")
-    _check_classes(prompt, catalog)
+    check_classes(prompt, catalog, as_older=as_older)
     outputs = tuple(i for i, node in prompt.items() if catalog.is_output(node["class_type"]))
     if not outputs:
         raise Refusal("prompt_no_outputs", "Prompt has no outputs")
@@ -64,35 +59,12 @@ def validate(
         refusal = Refusal(
             "prompt_outputs_failed_validation",
             "Prompt outputs failed validation",
-            check.summary(outputs),
+            check.summary(outputs, as_older=as_older),
         )
         refusal.node_errors = node_errors
         raise refusal
     graph = {i: Node(prompt[i]["class_type"], check.inputs[i]) for i in prompt if i in check.valid}
     return Validated(graph=graph, outputs=good, node_errors=node_errors)
-
-
-def _check_classes(prompt: Mapping[str, Json], catalog: Catalog) -> None:
-    for node_id, node in prompt.items():
-        class_type = node.get("class_type") if isinstance(node, dict) else None
-        if isinstance(class_type, str) and class_type in catalog:
-            continue
-        title = f"ID #{node_id}"
-        problem = "has no class_type. The workflow may be corrupted or a custom node is missing."
-        shown: Json = None
-        if class_type is not None:
-            meta = node.get("_meta")
-            shown = meta.get("title", class_type) if isinstance(meta, dict) else class_type
-            title = shown
-            problem = "not found. The custom node may not be installed."
-        raise Refusal(
-            "missing_node_type",
-            f"Node '{title}' {problem}",
-            f"Node ID '#{node_id}'",
-            node_id=node_id,
-            class_type=class_type,
-            node_title=shown,
-        )
 
 
 class _Check:
@@ -149,8 +121,10 @@ class _Check:
             for node_id, errors in self._errors.items()
         }
 
-    def summary(self, outputs: tuple[str, ...]) -> str:
+    def summary(self, outputs: tuple[str, ...], *, as_older: bool) -> str:
         """Return the faults of the output nodes themselves, as text."""
+        if as_older:
+            return older.summary([e for o in outputs for e in self._errors.get(o, [])])
         lines = []
         for node_id in outputs:
             errors = self._errors.get(node_id, [])
@@ -225,8 +199,11 @@ class _Check:
                     input_config=config,
                     received_value=value,
                 )
+        if config[0] == _DYNAMIC and self._unchecked_combos:
+            self._drop_unknown(node_id, name, config)
+            return True
         if config[0] == _DYNAMIC:
-            return self._unchecked_combos or self._dynamic(node_id, name, config)
+            return self._dynamic(node_id, name, config)
         return self._literal(node_id, name, config, value)
 
     def _link(self, node_id: str, name: str, config: list[Any], link: list[Any]) -> bool:
@@ -268,13 +245,14 @@ class _Check:
         kind, options = config[0], config[1] if len(config) > 1 else {}
         if isinstance(kind, list) or kind == "COMBO":
             choices = kind if isinstance(kind, list) else options.get("options", [])
-            if self._prompt[node_id]["class_type"] in _LOADERS:
+            class_type = self._prompt[node_id]["class_type"]
+            if class_type in _LOADERS or (class_type == "SaveVideo" and self._unchecked_combos):
                 return True
             shown = [config[0], options] if isinstance(kind, list) else config
             return value in choices or self._not_listed(node_id, name, value, choices, shown)
         try:
             value = _converted(kind, value)
-        except (TypeError, ValueError) as problem:
+        except (TypeError, ValueError, OverflowError) as problem:
             return self._fault(
                 node_id,
                 "invalid_input_type",
@@ -307,6 +285,13 @@ class _Check:
             input_config=config,
             received_value=value,
         )
+
+    def _drop_unknown(self, node_id: str, name: str, config: list[Any]) -> None:
+        """Leave out a choice that does not exist, as real servers do; the node then misses it."""
+        inputs = self.inputs[node_id]
+        if inputs[name] not in [option["key"] for option in config[1]["options"]]:
+            for given in [i for i in inputs if i == name or i.startswith(f"{name}.")]:
+                del inputs[given]
 
     def _dynamic(self, node_id: str, name: str, config: list[Any]) -> bool:
         """Check a choice that brings inputs of its own, named ``name.inner``."""
@@ -390,7 +375,11 @@ def _converted(kind: str, value: Json) -> Json:
         case "INT":
             return int(value)
         case "FLOAT":
-            return float(value)
+            number = float(value)
+            if not isfinite(number):
+                # a real server takes it for a number, and every limit with it
+                raise ValueError(f"not a finite number: {number}")
+            return number
         case "STRING":
             return str(value)
         case "BOOLEAN":

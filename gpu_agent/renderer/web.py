@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
@@ -13,6 +13,8 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _PLAIN: Final = "text/plain; charset=utf-8"
+INTERNAL_ERROR: Final = b"500 Internal Server Error\n\nServer got itself in trouble"
+"""The plain text that real servers send with a status of 500."""
 
 
 class BodyTooLargeError(Exception):
@@ -24,13 +26,21 @@ class BodyTooLargeError(Exception):
 
 
 class BadBodyError(Exception):
-    """The request body is not what the route reads."""
+    """The request is not what the route reads.
+
+    ``crashes`` is one that real servers fall over, and answer with a status of 500.
+    """
+
+    def __init__(self, message: str, *, crashes: bool = False) -> None:
+        self.crashes = crashes
+        super().__init__(message)
 
 
 class Request:
     """One HTTP request."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
@@ -72,7 +82,11 @@ class Request:
         try:
             return msgspec.json.decode(body)
         except msgspec.DecodeError as problem:
-            raise BadBodyError(str(problem)) from problem
+            raise BadBodyError(str(problem), crashes=True) from problem
+
+    def unheard(self) -> Request:
+        """Return this request with nobody to hear its answer."""
+        return Request(self._scope, self._receive, _to_nobody)
 
     async def start(self, status: int, headers: dict[str, str]) -> None:
         """Begin the answer."""
@@ -83,9 +97,16 @@ class Request:
         """Send a piece of the answer."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def answer(self, status: int, body: bytes = b"", *, kind: str = _PLAIN) -> None:
+    async def answer(
+        self,
+        status: int,
+        body: bytes = b"",
+        *,
+        kind: str = _PLAIN,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         """Send a whole answer; an empty one has no type."""
-        headers = {"content-length": str(len(body))}
+        headers = {"content-length": str(len(body)), **(more or {})}
         if body:
             headers["content-type"] = kind
         await self.start(status, headers)
@@ -95,3 +116,7 @@ class Request:
         """Send JSON."""
         body = msgspec.json.encode(data)
         await self.answer(status, body, kind="application/json; charset=utf-8")
+
+
+async def _to_nobody(_message: MutableMapping[str, Any]) -> None:
+    """Drop a piece of an answer."""

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 WIDTH, HEIGHT, RATE = 320, 180, 25
 
 
-def shorten(clip: Path, target: Path, *, frames: int = 30) -> Path:
+def shorten(
+    clip: Path, target: Path, *, frames: int = 30, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> Path:
     """Write the first frames of a clip, small."""
     with av.open(str(clip)) as source, av.open(str(target), "w") as out:
         stream = out.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.time_base = Fraction(1, RATE)
         for number, frame in enumerate(source.decode(video=0)):
             if number == frames:
                 break
-            small = frame.reformat(WIDTH, HEIGHT, "yuv420p")
+            small = frame.reformat(*size, "yuv420p")
             small.pts, small.time_base = number, Fraction(1, RATE)
             out.mux(stream.encode(small))
         out.mux(stream.encode(None))

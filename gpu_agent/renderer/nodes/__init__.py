@@ -1,6 +1,7 @@
 """The nodes: which class is worked by which function.
 
-``values`` is what travels along links, ``context`` what a node is given; the rest are the nodes.
+``values`` is what travels along links, ``lengths`` how much of it there is, ``context`` what a node
+is given, ``film`` and ``encoding`` read and write clips; the rest are the nodes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gpu_agent.renderer.nodes import effects, geometry, masks, stills, video
+from gpu_agent.renderer.nodes import (
+    animations,
+    effects,
+    geometry,
+    layers,
+    masks,
+    primitives,
+    stills,
+    video,
+)
 from gpu_agent.renderer.nodes.context import NodeFunction
 
 NODES: Final[Mapping[str, NodeFunction]] = {
@@ -16,6 +26,20 @@ NODES: Final[Mapping[str, NodeFunction]] = {
     "GetVideoComponents": video.components,
     "CreateVideo": video.create,
     "SaveVideo": video.save,
+    "Video Slice": video.cut_seconds,
+    "VideoTemporalCrop": video.cut_frames,
+    "VideoRandomTemporalCrop": video.cut_anywhere,
+    "VideoFrameSample": video.sample_frames,
+    "SaveWEBM": animations.save_webm,
+    "SaveAnimatedWEBP": animations.save_webp,
+    "SaveAnimatedPNG": animations.save_png,
+    "LTXVPreprocess": animations.compress,
+    "PreviewAny": primitives.preview,
+    "SaveImageWebsocket": stills.send_images,
+    "PrimitiveInt": primitives.whole,
+    "PrimitiveFloat": primitives.number,
+    "PrimitiveString": primitives.text,
+    "PrimitiveBoolean": primitives.truth,
     "LoadImage": stills.load_image,
     "SaveImage": stills.save_image,
     "PreviewImage": stills.preview_image,
@@ -26,10 +50,16 @@ NODES: Final[Mapping[str, NodeFunction]] = {
     "GetImageSize": geometry.size,
     "ImageScale": geometry.scale,
     "ImageScaleBy": geometry.scale_by,
+    "ImageScaleToTotalPixels": geometry.scale_to_pixels,
+    "ImageScaleToMaxDimension": geometry.scale_to_side,
+    "ResizeImagesByLongerEdge": geometry.resize_longer,
+    "ResizeImagesByShorterEdge": geometry.resize_shorter,
+    "CenterCropImages": geometry.crop_center,
     "ImageCrop": geometry.crop,
     "ImageFlip": geometry.flip,
     "ImageRotate": geometry.rotate,
     "ResizeAndPadImage": geometry.pad,
+    "ImagePadForOutpaint": geometry.pad_for_outpaint,
     "ImageStitch": geometry.stitch,
     "ImageInvert": effects.invert,
     "ImageBlur": effects.blur,
@@ -38,10 +68,17 @@ NODES: Final[Mapping[str, NodeFunction]] = {
     "AdjustBrightness": effects.brightness,
     "AdjustContrast": effects.contrast,
     "ImageAddNoise": effects.noise,
+    "ImageQuantize": effects.quantize,
+    "NormalizeImages": effects.normalize,
+    "Canny": effects.canny,
     "Morphology": effects.morphology,
     "ColorTransfer": effects.color_transfer,
     "ImageRGBToYUV": effects.rgb_to_yuv,
     "ImageYUVToRGB": effects.yuv_to_rgb,
+    "TextOverlay": layers.text_overlay,
+    "PorterDuffImageComposite": layers.porter_duff,
+    "JoinImageWithAlpha": layers.join_alpha,
+    "SplitImageWithAlpha": layers.split_alpha,
     "ImageCompositeMasked": masks.composite,
     "SolidMask": masks.solid,
     "FeatherMask": masks.feather,
@@ -50,4 +87,7 @@ NODES: Final[Mapping[str, NodeFunction]] = {
     "GrowMask": masks.grow,
     "InvertMask": masks.invert,
     "MaskToImage": masks.to_image,
+    "MaskComposite": masks.combine,
+    "CropMask": masks.crop,
+    "ImageColorToMask": masks.from_color,
 }

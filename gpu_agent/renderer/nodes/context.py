@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from gpu_agent.renderer.errors import UnsupportedError
 from gpu_agent.renderer.files import Folders
-from gpu_agent.renderer.nodes.values import Audio, Batch, Clip, Frame, Pixels, Value
+from gpu_agent.renderer.nodes.lengths import Length
+from gpu_agent.renderer.nodes.values import (
+    UNSPECIFIED,
+    Audio,
+    Batch,
+    Clip,
+    Frame,
+    Held,
+    Lazy,
+    Maker,
+    Pixels,
+    Value,
+)
 
 
-class Run(Protocol):
+class Run(Maker, Protocol):
     """The run around a node: memory, progress, the way to be stopped."""
 
     folders: Folders
+    current: str | None
 
-    def tick(self, done: int, total: int) -> None:
-        """Tell the client how far the node is.
+    def tick(self, done: int, total: int, frame: Frame | None = None) -> None:
+        """Tell the client how far the node is; it may want to see the frame.
+
+        Raises:
+            InterruptedRunError: somebody asked for the run to stop.
+        """
+        ...
+
+    def show_each(self, done: int, total: int, picture: bytes) -> None:
+        """Send a PNG to the client, and tell how far the node is.
 
         Raises:
             InterruptedRunError: somebody asked for the run to stop.
@@ -33,24 +56,20 @@ class Run(Protocol):
         """
         ...
 
-    def reserve(self, needed: int) -> None:
-        """Claim memory for images that are about to be made.
+    def allow(self, nbytes: int) -> None:
+        """Look at the size of one frame that is about to be made, or was.
 
         Raises:
-            OutOfMemoryBudgetError: they do not fit.
+            OutOfMemoryBudgetError: no frame may be so large.
         """
         ...
 
-    def is_last_reader(self, batch: Batch) -> bool:
-        """Say whether nobody, the cache included, reads the batch after the current node."""
+    def room(self) -> int:
+        """Return how many bytes of frames a node may hold for those that read it."""
         ...
 
-    def refuse_if_too_long(self, *, frames: int, width: int, height: int) -> None:
-        """Check a clip against the budget before it is decoded.
-
-        Raises:
-            OutOfMemoryBudgetError: the graph cannot be run on this clip.
-        """
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Have something let go when the run is over."""
         ...
 
 
@@ -63,6 +82,10 @@ class Inputs:
     def has(self, name: str) -> bool:
         """Say whether the input is there and not empty."""
         return self._values.get(name) is not None
+
+    def any(self, name: str) -> Value:
+        """Return whatever it is."""
+        return self._values.get(name)
 
     def batch(self, name: str) -> Batch:
         """Return images or masks."""
@@ -122,6 +145,8 @@ class Result(Struct, frozen=True):
     values: tuple[Value, ...] = ()
     saved: tuple[Saved, ...] = ()
     animated: bool = False
+    told: tuple[str, ...] = ()
+    """Texts for the client."""
 
 
 NodeFunction: TypeAlias = Callable[[Inputs, Run], Result]
@@ -133,31 +158,54 @@ def one(value: Value) -> Result:
 
 
 def each(run: Run, batch: Batch, work: Callable[[Pixels], Pixels]) -> Result:
-    """Work through a batch image by image; nothing but the result remains of it where it can."""
-    return one(collect(run, batch, lambda index: work(batch.image(index)), read=(batch,)))
+    """Work through a batch image by image."""
+    return one(
+        collect(run, lambda index: work(batch.image(index)), length=batch.length, reads=(batch,))
+    )
 
 
 def collect(
     run: Run,
-    like: Batch,
     work: Callable[[int], Frame],
     *,
-    count: int | None = None,
-    read: tuple[Batch, ...] = (),
+    length: Length,
+    reads: tuple[Batch, ...],
 ) -> Batch:
-    """Make a new batch image by image; its size is known, and reserved, after the first.
+    """Return a new batch, with the colour matrix of the first that it reads.
 
-    ``read`` names the batches of which image ``n`` is read for image ``n`` only.
+    One that is small is made at once and held, so that it can be kept for later runs. Of any
+    other only the first frame is made now, which tells its size and whether the node works at
+    all; the rest is made frame by frame for whoever reads it.
     """
-    total = len(like) if count is None else count
-    spent = [b for b in read if len(b) == total and run.is_last_reader(b)]
+    matrix = reads[0].matrix if reads else UNSPECIFIED
+    batch = Lazy(work, length=length, reads=reads, matrix=matrix, maker=run, owner=run.current)
+    run.allow(batch.frame_nbytes)
+    return held(run, batch) or batch
+
+
+def held(run: Run, batch: Batch) -> Held | None:
+    """Return a batch with all frames in memory, if there is room for them."""
+    room, expected = run.room(), batch.length.hint
+    if batch.frame_nbytes * expected > room:
+        return None
     frames: list[Frame] = []
-    for index in range(total):
+    for frame in batch.frames():
         run.check()
-        frames.append(work(index))
-        if index == 0:
-            run.reserve(frames[0].nbytes * total - sum(batch.nbytes for batch in spent))
-        for batch in spent:
-            batch.let_go(index)
-        run.tick(index + 1, total)
-    return Batch(frames, matrix=like.matrix)
+        frames.append(frame)
+        if len(frames) * frame.nbytes > room:
+            return None
+        run.tick(len(frames), max(expected, len(frames)), frame)
+    return Held(frames, matrix=batch.matrix)
+
+
+@contextmanager
+def writing(run: Run, prefix: str, suffix: str) -> Iterator[tuple[Path, Saved]]:
+    """Yield where to write an output and what it will be called; a failure leaves no file."""
+    folder, subfolder, stem, number = run.folders.next_name("output", prefix)
+    name = f"{stem}_{number:05}_.{suffix}"
+    part = folder / f".{name}.part"
+    try:
+        yield part, Saved(filename=name, subfolder=subfolder)
+        part.replace(folder / name)
+    finally:
+        part.unlink(missing_ok=True)

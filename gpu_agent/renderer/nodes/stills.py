@@ -10,7 +10,7 @@ import numpy as np
 
 from gpu_agent.renderer.errors import RendererError
 from gpu_agent.renderer.nodes.context import Inputs, Result, Run, Saved
-from gpu_agent.renderer.nodes.values import Batch, Bytes, Frame, truncated
+from gpu_agent.renderer.nodes.values import Bytes, Frame, Held, truncated
 
 _EMPTY_MASK_SIDE: Final = 64
 _SAMPLES_LIMIT: Final = 16384 * 16384
@@ -23,12 +23,12 @@ def load_image(inputs: Inputs, run: Run) -> Result:
     if path is None:
         raise RendererError(f"no such image: {name}")
     picture = _decoded(path)
-    run.reserve(picture.nbytes)
+    run.allow(picture.size * 4)
     mask: Frame = np.zeros((_EMPTY_MASK_SIDE, _EMPTY_MASK_SIDE), np.float32)
     if picture.shape[2] == 4:
         mask = 1 - picture[..., 3].astype(np.float32) / np.float32(255)
     colors: Frame = picture[..., :3].copy()
-    return Result(values=(Batch((colors,)), Batch((mask,))))
+    return Result(values=(Held((colors,)), Held((mask,))))
 
 
 def _decoded(path: Path) -> Frame:
@@ -62,16 +62,25 @@ def preview_image(inputs: Inputs, run: Run) -> Result:
     return _save(inputs, run, "temp", "preview")
 
 
+def send_images(inputs: Inputs, run: Run) -> Result:
+    """SaveImageWebsocket: every image goes to the client as PNG, and nowhere else."""
+    batch = inputs.batch("images")
+    for index, frame in enumerate(batch.frames()):
+        total = max(index + 1, batch.length.hint)
+        run.show_each(index, total, _png(truncated(frame)))
+    return Result()
+
+
 def _save(inputs: Inputs, run: Run, kind: str, prefix: str) -> Result:
     batch = inputs.batch("images")
     folder, subfolder, stem, number = run.folders.next_name(kind, prefix)
     saved = []
-    for index, frame in enumerate(batch.frames):
+    for index, frame in enumerate(batch.frames()):
         run.check()
         name = f"{stem}_{number + index:05}_.png"
         (folder / name).write_bytes(_png(truncated(frame)))
         saved.append(Saved(filename=name, subfolder=subfolder, type=kind))
-        run.tick(index + 1, len(batch))
+        run.tick(index + 1, max(index + 1, batch.length.hint))
     return Result(values=(batch,), saved=tuple(saved))
 
 

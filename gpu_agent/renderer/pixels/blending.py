@@ -82,6 +82,14 @@ MODES: Final[Mapping[str, Callable[[Pixels, Pixels], Pixels]]] = {
 }
 
 
+def with_channels(image: Pixels, channels: int) -> Pixels:
+    """Return an image with that many channels: surplus ones are cut off, a lacking alpha is 1."""
+    if image.shape[2] >= channels:
+        return image[..., :channels]
+    widths = ((0, 0), (0, 0), (0, channels - image.shape[2]))
+    return np.pad(image, widths, constant_values=1)
+
+
 def composite(target: Pixels, source: Pixels, mask: Pixels | None, *, x: int, y: int) -> Pixels:
     """Lay ``source`` over ``target`` at a place; what lies outside is cut off."""
     height, width = target.shape[:2]
@@ -95,6 +103,28 @@ def composite(target: Pixels, source: Pixels, mask: Pixels | None, *, x: int, y:
     weight = mask[: visible.shape[0], : visible.shape[1], None]
     place[:] = weight * visible + (1 - weight) * place
     return out
+
+
+def combine(target: Pixels, source: Pixels, operation: str, *, x: int, y: int) -> Pixels:
+    """Combine a mask with another that lies over it at a place; the result is clamped."""
+    out = target.copy()
+    height, width = target.shape
+    over = source[: max(0, height - y), : max(0, width - x)]
+    place = out[y : y + over.shape[0], x : x + over.shape[1]]
+    match operation:
+        case "multiply":
+            place *= over
+        case "add":
+            place += over
+        case "subtract":
+            place -= over
+        case _:
+            combined = _LOGIC[operation](np.round(place) != 0, np.round(over) != 0)
+            place[:] = combined
+    return np.clip(out, 0, 1, out=out)
+
+
+_LOGIC: Final = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 
 
 def feather(mask: Pixels, *, left: int, top: int, right: int, bottom: int) -> Pixels:

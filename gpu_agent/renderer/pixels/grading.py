@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _FROM_XYZ: Final = np.array(
 _WHITE: Final = np.array([0.95047, 1.0, 1.08883], np.float32)
 _EPSILON: Final = 1e-6
 _HISTOGRAM_BINS: Final = 256
+# a dozen such arrays live at once while a block is moved, and stay in the cache
+_BLOCK_SAMPLES: Final = 1 << 15
 
 
 def to_lab(image: Pixels) -> Pixels:
@@ -65,66 +68,159 @@ def from_lab(lab: Pixels) -> Pixels:
     return np.clip(srgb, 0, 1, out=srgb)
 
 
-def reinhard(source: Pixels, reference: Pixels) -> Transfer:
+class Stats(ABC):
+    """What is known of the colours of some images, of none at first; more may be added."""
+
+    def __init__(self, image: Pixels | None = None) -> None:
+        for block in () if image is None else _blocks(image):
+            self._add(block)
+
+    @abstractmethod
+    def _add(self, block: Pixels) -> None:
+        """Add a part of an image."""
+
+    @abstractmethod
+    def __iadd__(self, other: Self) -> Self: ...
+
+    @abstractmethod
+    def towards(self, wanted: Self) -> Transfer:
+        """Return what moves images with these colours to ``wanted`` ones."""
+
+
+class _Lab(Stats):
+    """Sums over all pixels in Lab, from which mean and covariance follow."""
+
+    def __init__(self, image: Pixels | None = None) -> None:
+        self._count = 0
+        self._sum = np.zeros(3)
+        self._products = np.zeros((3, 3))
+        super().__init__(image)
+
+    def _add(self, block: Pixels) -> None:
+        flat = to_lab(block).reshape(-1, 3).astype(np.float64)
+        self._count += len(flat)
+        self._sum += flat.sum(axis=0)
+        self._products += flat.T @ flat
+
+    def __iadd__(self, other: Self) -> Self:
+        self._count += other._count
+        self._sum += other._sum
+        self._products += other._products
+        return self
+
+    @property
+    def mean(self) -> Pixels:
+        """Return the mean of each channel."""
+        return (self._sum / self._count).astype(np.float32)
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Return the covariance of the channels, as of a sample."""
+        outer = np.outer(self._sum, self._sum) / self._count
+        covariance: NDArray[np.float64] = (self._products - outer) / max(1, self._count - 1)
+        return covariance
+
+
+class Reinhard(_Lab):
     """Match mean and spread of each Lab channel (Reinhard et al. 2001)."""
-    mean, spread = _moments(source)
-    target_mean, target_spread = _moments(reference)
-    scale = (target_spread / np.maximum(spread, _EPSILON)).astype(np.float32)
 
-    def move(image: Pixels, strength: float) -> Pixels:
-        lab = to_lab(image)
-        moved = np.asarray((lab - mean) * scale + target_mean, np.float32)
-        return from_lab(_towards(lab, moved, strength))
+    def towards(self, wanted: Self) -> Transfer:
+        """Return a shift and a scale for each channel."""
+        mean, target_mean = self.mean, wanted.mean
+        spread, target_spread = (
+            np.sqrt(np.maximum(np.diag(stats.covariance), 0)) for stats in (self, wanted)
+        )
+        scale = (target_spread / np.maximum(spread, _EPSILON)).astype(np.float32)
 
-    return move
+        def move(image: Pixels, strength: float) -> Pixels:
+            lab = to_lab(image)
+            moved = np.asarray((lab - mean) * scale + target_mean, np.float32)
+            return from_lab(_between(lab, moved, strength))
+
+        return move
 
 
-def monge_kantorovich(source: Pixels, reference: Pixels) -> Transfer:
+class MongeKantorovich(_Lab):
     """Match mean and covariance in Lab by the cheapest linear map (Pitie and Kokaram 2007)."""
-    mean, covariance = _covariance(source)
-    target_mean, target_covariance = _covariance(reference)
-    root = _root(covariance)
-    inverse = np.linalg.inv(root)
-    turn = (inverse @ _root(root @ target_covariance @ root) @ inverse).astype(np.float32)
 
-    def move(image: Pixels, strength: float) -> Pixels:
-        lab = to_lab(image)
-        moved = np.asarray((lab - mean) @ turn.T + target_mean, np.float32)
-        return from_lab(_towards(lab, moved, strength))
+    def towards(self, wanted: Self) -> Transfer:
+        """Return a shift and a linear map."""
+        mean, target_mean = self.mean, wanted.mean
+        own, target = (stats.covariance + np.eye(3) * _EPSILON for stats in (self, wanted))
+        root = _root(own)
+        inverse = np.linalg.inv(root)
+        turn = (inverse @ _root(root @ target @ root) @ inverse).astype(np.float32)
 
-    return move
+        def move(image: Pixels, strength: float) -> Pixels:
+            lab = to_lab(image)
+            moved = np.asarray((lab - mean) @ turn.T + target_mean, np.float32)
+            return from_lab(_between(lab, moved, strength))
+
+        return move
 
 
-def histogram(source: Pixels, reference: Pixels) -> Transfer:
+class Histogram(Stats):
     """Match the cumulative histogram of each RGB channel."""
-    tables = [_matched(source[..., c], reference[..., c]) for c in range(3)]
 
-    def move(image: Pixels, strength: float) -> Pixels:
-        moved = np.stack([tables[c][_bin(image[..., c])] for c in range(3)], axis=-1)
-        return np.clip(_towards(image, moved, strength), 0, 1)
+    def __init__(self, image: Pixels | None = None) -> None:
+        self.counts = np.zeros((3, _HISTOGRAM_BINS), np.int64)
+        super().__init__(image)
 
-    return move
+    def _add(self, block: Pixels) -> None:
+        for channel in range(3):
+            bins = _bin(block[..., channel]).ravel()
+            self.counts[channel] += np.bincount(bins, minlength=_HISTOGRAM_BINS)
+
+    def __iadd__(self, other: Self) -> Self:
+        self.counts += other.counts
+        return self
+
+    def towards(self, wanted: Self) -> Transfer:
+        """Return a table for each channel."""
+        shares, target = (
+            np.cumsum(stats.counts, axis=1) / stats.counts.sum(axis=1, keepdims=True)
+            for stats in (self, wanted)
+        )
+        top = np.float32(_HISTOGRAM_BINS - 1)
+        tables = [
+            (np.searchsorted(target[c], shares[c]).clip(0, _HISTOGRAM_BINS - 1) / top).astype(
+                np.float32
+            )
+            for c in range(3)
+        ]
+
+        def move(image: Pixels, strength: float) -> Pixels:
+            moved = np.stack([tables[c][_bin(image[..., c])] for c in range(3)], axis=-1)
+            return np.clip(_between(image, moved, strength), 0, 1)
+
+        return move
 
 
-METHODS: Final = {
-    "reinhard_lab": reinhard,
-    "mkl_lab": monge_kantorovich,
-    "histogram": histogram,
+METHODS: Final[Mapping[str, type[Stats]]] = {
+    "reinhard_lab": Reinhard,
+    "mkl_lab": MongeKantorovich,
+    "histogram": Histogram,
 }
 
 
-def _towards(image: Pixels, moved: Pixels, strength: float) -> Pixels:
+def moved(image: Pixels, move: Transfer, strength: float) -> Pixels:
+    """Return an image with its colours moved, worked in blocks of rows."""
+    out = np.empty_like(image)
+    top = 0
+    for block in _blocks(image):
+        out[top : top + len(block)] = move(block, strength)
+        top += len(block)
+    return out
+
+
+def _blocks(image: Pixels) -> Iterator[Pixels]:
+    rows = max(1, _BLOCK_SAMPLES // max(1, image[0].size))
+    for top in range(0, len(image), rows):
+        yield image[top : top + rows]
+
+
+def _between(image: Pixels, moved: Pixels, strength: float) -> Pixels:
     return moved if strength == 1 else image + (moved - image) * np.float32(strength)
-
-
-def _moments(image: Pixels) -> tuple[Pixels, Pixels]:
-    flat = to_lab(image).reshape(-1, 3)
-    return flat.mean(axis=0), flat.std(axis=0, ddof=1)
-
-
-def _covariance(image: Pixels) -> tuple[Pixels, NDArray[np.float64]]:
-    flat = to_lab(image).reshape(-1, 3)
-    return flat.mean(axis=0), np.cov(flat.T.astype(np.float64)) + np.eye(3) * _EPSILON
 
 
 def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,12 +232,3 @@ def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def _bin(channel: Pixels) -> NDArray[np.intp]:
     scaled = np.clip(channel, 0, 1) * np.float32(_HISTOGRAM_BINS - 1)
     return scaled.astype(np.intp)
-
-
-def _matched(source: Pixels, reference: Pixels) -> Pixels:
-    shares = [
-        np.cumsum(np.bincount(_bin(channel).ravel(), minlength=_HISTOGRAM_BINS)) / channel.size
-        for channel in (source, reference)
-    ]
-    index = np.searchsorted(shares[1], shares[0]).clip(0, _HISTOGRAM_BINS - 1)
-    return (index / np.float32(_HISTOGRAM_BINS - 1)).astype(np.float32)

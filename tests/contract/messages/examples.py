@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct, inspect
 
 from actors.execution.core import Tasks
+from actors.execution.hosts import Hosts
+from actors.execution.limits import Limit
 from actors.runtime.answering import DeadLetter
 from actors.runtime.record import Record
 from schemas.base import Command, Event, Message
@@ -32,6 +34,8 @@ STORED: tuple[type[Struct], ...] = (
     Record,
     Job,
     Tasks,
+    Hosts,
+    Limit,
     DeadLetter,
     ProviderRecord,
     RoutingManifest,

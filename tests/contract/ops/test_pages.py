@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from effectmesh.up import GRACE_S
-from subjects.topology import BUCKETS, MAX_DELIVER, STREAMS, topology
+from subjects.topology import BUCKETS, MAX_DELIVER, STREAMS, in_lanes, topology
 from tests.architecture.tree import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -57,7 +57,7 @@ def test_every_runbook_is_in_the_index() -> None:
 def test_streams_consumers_and_buckets_on_a_page_exist(page: Path) -> None:
     """They are typed as they stand there."""
     text = page.read_text(encoding="utf-8")
-    declared = topology([("standard", "fx-warm-grade-v1")])
+    declared = topology(in_lanes(["fx-warm-grade-v1"]))
     streams = {each.name for each in STREAMS} | {"STREAM"}  # a placeholder
 
     assert set(STREAM_COMMAND.findall(text)) <= streams

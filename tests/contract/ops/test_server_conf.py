@@ -18,12 +18,16 @@ from schemas.commands import (
     DecideApproval,
     HoldTokens,
     IngestVideo,
+    PutProvider,
     ReleaseTokens,
     RunAttempt,
+    SetConcurrency,
+    SetProviderStatus,
     SettleTokens,
     StartJob,
     TopUpWallet,
 )
+from schemas.lanes import INTERACTIVE
 from subjects import build
 from subjects.build import ADDRESSEE, ANSWERER, OWNER
 from subjects.topology import (
@@ -38,11 +42,12 @@ from subjects.topology import (
     STREAMS,
     TIMER,
     TLM,
+    gpu_consumer,
     topology,
 )
 from tests.contract.ops import server
 
-LANE, PROVIDER = "standard", "fx-pixelate-v1"
+LANE, PROVIDER = INTERACTIVE, "fx-pixelate-v1"
 DECLARED = topology([(LANE, PROVIDER)])
 ABOUT = "tnt_1.job_1"
 
@@ -50,9 +55,17 @@ WHOLE = ("effectmesh", "sys")
 """Users without permissions of their own: one may do all in APP, the other is the server's."""
 
 ORDERS: Mapping[Module, tuple[type[Command], ...]] = {
-    Module.GATEWAY: (StartJob, CancelJob, DecideApproval, TopUpWallet),
+    Module.GATEWAY: (
+        StartJob,
+        CancelJob,
+        DecideApproval,
+        TopUpWallet,
+        PutProvider,
+        SetProviderStatus,
+    ),
     Module.ORCHESTRATOR: (IngestVideo, CancelTasks, HoldTokens, SettleTokens, ReleaseTokens),
     Module.EXECUTION: (RunAttempt,),
+    Module.ECONOMIC_ENGINE: (SetConcurrency,),
 }
 MEASURES = (Module.EXECUTION, Module.QUALITY_EVALUATION, Module.ECONOMIC_ENGINE)
 PROGRESSES = (Module.ORCHESTRATOR, Module.GPU_AGENT)
@@ -67,10 +80,14 @@ READS: Mapping[Module, tuple[str, ...]] = {
     Module.ORCHESTRATOR: (SAGA, f"KV_{ROUTING}"),
     Module.QUALITY_EVALUATION: (f"KV_{REGISTRY}",),
     Module.ECONOMIC_ENGINE: (TLM, f"KV_{ROUTING}", f"KV_{REGISTRY}"),
-    Module.GPU_AGENT: (f"KV_{REGISTRY}", f"KV_{CONTROL}"),
+    Module.EXECUTION: (f"KV_{CONTROL}", f"KV_{PRESENCE}"),
+    Module.PROVIDER_REGISTRY: (f"KV_{PRESENCE}",),
+    Module.GPU_AGENT: (f"KV_{REGISTRY}", f"KV_{CONTROL}", f"KV_{PRESENCE}"),
     Module.GATEWAY: (PROGRESS, f"KV_{ROUTING}", f"KV_{REGISTRY}"),
 }
 """The streams of which each keeps a copy or follows."""
+TUNES = (Module.EXECUTION, Module.PROVIDER_REGISTRY)
+"""Who may make and change the consumers of renders, and no others."""
 
 DANGEROUS = (
     *(f"$JS.API.STREAM.{verb}.EVT" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE")),
@@ -79,6 +96,7 @@ DANGEROUS = (
     "$JS.API.CONSUMER.DELETE.EVT.orchestrator",
     "$JS.API.CONSUMER.CREATE.EVT",
     "$JS.API.CONSUMER.CREATE.CMD.spy",
+    "$JS.API.CONSUMER.CREATE.CMD.spy.cmd.approval.>",
     "$JS.API.ACCOUNT.PURGE.APP",
     "$SYS.REQ.SERVER.PING",
     "anything.else",
@@ -204,6 +222,10 @@ def _publishes(module: Module) -> set[str]:
         subjects |= {build.timer("job_1", "deadline"), f"$JS.API.STREAM.PURGE.{TIMER}"}
     for stream in READS.get(module, ()):
         subjects |= {f"$JS.API.CONSUMER.CREATE.{stream}", f"$JS.FC.{stream}.x.y"}
+    if module in TUNES:
+        renders = gpu_consumer(LANE, PROVIDER)
+        place = f"{renders.stream}.{renders.name}.{renders.filters[0]}"
+        subjects.add(f"$JS.API.CONSUMER.CREATE.{place}")
     return subjects | _pulls(module) | _looks(module)
 
 

@@ -28,11 +28,16 @@ Message = dict[str, Any]
 
 
 def make_clip(
-    path: Path, *, frames: int = 6, size: tuple[int, int] = (64, 48), sound: bool = False
+    path: Path,
+    *,
+    frames: int = 6,
+    size: tuple[int, int] = (64, 48),
+    sound: bool = False,
+    rate: Fraction | int = 25,
 ) -> Path:
     """Write a small moving clip, with a tone where asked."""
     with av.open(str(path), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         audio = container.add_stream("aac", rate=8000, layout="mono") if sound else None
         ramp = np.add.outer(np.arange(size[1]), np.arange(size[0]))

@@ -8,7 +8,8 @@ from typing import Any
 from gpu_agent.renderer.behaviour import Behaviour, Limits
 from gpu_agent.renderer.cache import Cache
 from gpu_agent.renderer.catalog import Catalog
-from gpu_agent.renderer.execution import Execution, Failures, Outcome
+from gpu_agent.renderer.execution import Execution, Outcome
+from gpu_agent.renderer.faults import Faults
 from gpu_agent.renderer.files import Folders
 from gpu_agent.renderer.validation import validate
 from tests.contract.renderer.support import graph, make_clip
@@ -40,7 +41,7 @@ def run(
         folders=folders,
         catalog=catalog,
         cache=Cache(limit_bytes=0, limit_entries=0),
-        failures=Failures(behaviour or Behaviour()),
+        faults=Faults(behaviour or Behaviour()),
         behaviour=behaviour or Behaviour(),
         limits=Limits(),
         say=say,

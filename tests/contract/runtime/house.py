@@ -34,6 +34,7 @@ from schemas.events import (
     TaskSucceeded,
     VideoIngested,
 )
+from schemas.lanes import INTERACTIVE
 from subjects import build
 from subjects.topology import CMD, DLQ, EVT, SAGA, TIMER, Consumer, gpu_consumer, topology
 from tests.builders import (
@@ -57,7 +58,7 @@ from tests.unit.orchestrator.script import (
 from tests.unit.orchestrator.test_actor import Board, manifest, route
 from tests.unit.orchestrator.test_actor import Counter as Numbers
 
-LANE: Final = "standard"
+LANE: Final = INTERACTIVE
 SAGAS: Final = (Module.ORCHESTRATOR, Module.EXECUTION)
 SCRIPTED: Final = (
     Module.VIDEO_INTAKE,

@@ -13,6 +13,7 @@ from effectmesh.cli.broker import documents
 from effectmesh.prepare import topology_for
 from schemas.base import Command, Event, Message, Module
 from schemas.commands import RunAttempt, Wake
+from schemas.lanes import LANES
 from schemas.progress import JobProgressed
 from schemas.telemetry import TelemetryPacket
 from subjects import build
@@ -34,6 +35,7 @@ from subjects.topology import (
     WAKES,
     Consumer,
     Stream,
+    gpu_consumers,
     topology,
 )
 from tests.builders import header, video_ingested
@@ -207,8 +209,20 @@ def test_a_disabled_provider_has_no_consumer() -> None:
 
     declared = topology_for([structs.replace(served, status="disabled"), *others])
 
-    assert len(declared.consumers) == len(topology_for([served, *others]).consumers) - 1
+    assert len(declared.consumers) == len(topology_for([served, *others]).consumers) - len(LANES)
     assert not [each for each in declared.consumers if each.name.endswith(served.provider_id)]
+
+
+def test_every_provider_has_a_consumer_in_each_lane_and_none_elsewhere() -> None:
+    """A render in a lane that nobody looks into waits for its deadline."""
+    providers = [each.provider_id for each in shipped() if each.status != "disabled"]
+
+    rendering = {each.name for each in DECLARED.consumers if each.name.startswith("exec-")}
+    assert rendering == {each.name for one in providers for each in gpu_consumers(one)}
+    assert [each.filters for each in gpu_consumers("fx-a")] == [
+        ("cmd.exec.interactive.fx-a",),
+        ("cmd.exec.batch.fx-a",),
+    ]
 
 
 def test_a_provider_that_is_named_twice_has_one_consumer() -> None:

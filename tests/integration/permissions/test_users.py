@@ -37,7 +37,7 @@ from tests.integration.permissions.conftest import As
 from tests.integration.runtime.world import SOON_S, Seen, settled, stored, working
 
 DECLARED = topology_for(shipped())
-HEARING = sorted({*HEARS, *OBEYS, *WAKES} - {Module.PROVIDER_REGISTRY})
+HEARING = sorted({*HEARS, *OBEYS, *WAKES})
 SAGAS = (Module.ORCHESTRATOR, Module.EXECUTION)
 
 

@@ -140,9 +140,9 @@ async def test_a_cache_is_dropped_when_asked(tmp_path: Path) -> None:
     assert [m["data"]["nodes"] for m in messages if m["type"] == "execution_cached"] == [[]]
 
 
-async def test_a_clip_beyond_the_memory_budget_is_refused_in_words(tmp_path: Path) -> None:
+async def test_frames_beyond_the_memory_budget_are_refused_in_words(tmp_path: Path) -> None:
     """The process must not be killed for memory; the user must learn what to do."""
-    limits = Limits(memory_bytes=1_000_000, cache_bytes=100_000)
+    limits = Limits(memory_bytes=40_000, cache_bytes=100_000)
     async with renderer(tmp_path, limits=limits) as client:
         make_clip(tmp_path / "input/big.mp4", frames=30, size=(160, 90))
         prompt_id, messages = await client.run(graph(file="big.mp4"))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from nats.aio.msg import Msg
 
+from actors.runtime import feed as feed_module
 from actors.runtime.bus import Bus, connected
 from actors.runtime.contract import Put
 from actors.runtime.errors import ApiError
@@ -110,6 +111,36 @@ async def test_the_newest_of_each_subject_is_enough_for_some(bus: Bus) -> None:
         await seen.until(3)
 
     assert seen.items == ids(2, 3, 4)
+
+
+async def test_a_last_message_that_was_lost_on_the_way_is_noticed(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes behind it that would show the gap; a local copy would stay wrong for hours."""
+    monkeypatch.setattr(feed_module, "HEARTBEAT_S", 0.2)
+    await apply(bus)
+    await bus.say([fact(1), fact(2)])
+    leaking = facts(bus)
+    monkeypatch.setattr(leaking, "_on_message", _Leak(leaking._on_message, nth=2).take)
+
+    async with reading(leaking) as seen:
+        await seen.until(2)
+
+    assert seen.items == ids(1, 2)
+
+
+class _Leak:
+    """Loses one message on its way."""
+
+    def __init__(self, take: Callable[[Msg], Awaitable[None]], *, nth: int) -> None:
+        self._take = take
+        self._left = nth
+
+    async def take(self, message: Msg) -> None:
+        """Hand every message on but one."""
+        self._left -= bool(message.data)
+        if self._left or not message.data:
+            await self._take(message)
 
 
 async def test_a_feed_goes_on_after_the_broker_was_killed(mortal: EmbeddedNats) -> None:

@@ -35,6 +35,7 @@ ALL = topology_for(shipped())
 DAY_NS = 24 * 3600 * provision.NANO
 ONE = consumer(filters=("evt.a.>",))
 SEVERAL = consumer(filters=("evt.a.>", "evt.b.>"))
+GROUPED = consumer(filters=("evt.a.>",), priority_group="hosts")
 
 CANNOT_STORE = 10049
 STORE_TRIES = 100
@@ -81,6 +82,8 @@ OF_A_CONSUMER: dict[str, tuple[Any, Any]] = {
     "replay_policy": (ONE, "original"),
     "filter_subject": (ONE, "evt.b.>"),
     "filter_subjects": (SEVERAL, ["evt.a.>", "evt.c.>"]),
+    "priority_policy": (GROUPED, "overflow"),
+    "priority_groups": (GROUPED, ["others"]),
 }
 UPDATABLE = {"subjects", "description", "discard", "max_age", "max_bytes", "duplicate_window"} | {
     "max_msgs_per_subject",

@@ -30,6 +30,7 @@ from schemas.asks import (
 )
 from schemas.base import JobId, Message, TaskId, TenantId
 from schemas.events import TokensCharged, TokensHeld, TokensReleased, UserQuotaExceeded
+from schemas.failures import FailureClass
 from schemas.telemetry import ChargeMeasured, TelemetryPacket
 from tests.builders import (
     JOB,
@@ -427,3 +428,24 @@ def _essence(said: Sequence[Said]) -> list[object]:
         for each in said
         if isinstance(each, Message)
     ]
+
+
+@pytest.mark.parametrize(
+    ("failure_class", "bearer"),
+    [("HOST_LOST", "platform"), ("WORKFLOW_BUG", "provider"), ("BAD_INPUT", "user")],
+)
+async def test_a_failed_render_is_booked_with_who_bears_it(failure_class: str, bearer: str) -> None:
+    """The sum is the fleet's cost either way; the line says whose fault it was."""
+    engine = Engine()
+    failed = task_failed(cost_microtokens=300_000)
+    payload = structs.replace(failed.payload, failure_class=FailureClass(failure_class))
+    await engine.hear(structs.replace(failed, payload=payload))
+    statement = await engine.answers.answer(ReadStatement(tenant_id=TENANT, job_id=JOB))
+
+    assert isinstance(statement, Statement)
+    [line] = statement.lines
+    assert line.amount_microtokens == 300_000
+    assert line.memo == (
+        f"render, default, failed: {failure_class}, on the account of the {bearer}"
+    )
+    assert await engine.sound()

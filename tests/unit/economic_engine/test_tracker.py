@@ -12,6 +12,7 @@ from actors.economic_engine.tracker import Tracker
 from actors.runtime.contract import FrozenClock, Put, Said
 from economics.pricing import PRICES
 from schemas.base import ProviderId
+from schemas.commands import SetConcurrency
 from schemas.events import EconomicAlert, RoutingPolicyUpdated
 from schemas.routing import ProviderRecord, RoutingManifest
 from subjects.build import subject_of
@@ -266,3 +267,54 @@ def test_the_manifest_that_nobody_stored_is_published_again_under_the_same_id() 
 
     assert one.publish(NOON) == other.publish(NOON)
     assert one.manifest == other.manifest
+
+
+def test_a_render_from_a_cache_is_no_spike_and_no_drift() -> None:
+    """Else each cached render would be an incident, and then what is usual would be nothing."""
+    tracker = Tracker()
+    for n in range(40):
+        tracker.observe(packet(task("a", n, NOON, tokens=4.0, seconds=10.0), at=NOON))
+    cached = [
+        msgspec.structs.replace(task("a", n, NOON, tokens=0.01, seconds=0.01), cached=True)
+        for n in range(40, 60)
+    ]
+
+    found = [each for sample in cached for each in tracker.observe(packet(sample, at=NOON))]
+
+    assert found == []
+
+
+def test_how_well_renders_are_predicted_is_tracked() -> None:
+    """Whoever plans by predictions has to know what they are worth."""
+    tracker = Tracker()
+    sample = msgspec.structs.replace(task("a", 1, NOON, seconds=3.0), predicted_ms=2000)
+    tracker.observe(packet(sample, at=NOON))
+
+    error = tracker.predictions.read(ProviderId("a"), EFFECT)
+    assert (error.samples, error.median_ratio) == (1, 1.5)
+
+
+def test_a_throttled_provider_is_held_back_at_once_and_once() -> None:
+    """The order has the same id after a restart, and an old one is not given again."""
+    shell = Shell("a")
+    shell.publish(NOON)
+    sample = msgspec.structs.replace(task("a", 1, NOON + MINUTE), throttled=3)
+    shell.tracker.observe(packet(sample, at=NOON + MINUTE))
+
+    said = shell.publish(NOON + MINUTE)
+    [order] = [each for each in said if isinstance(each, SetConcurrency)]
+    [alert] = [each.payload for each in said if isinstance(each, EconomicAlert)]
+    assert (order.payload.provider_id, order.payload.limit) == ("a", 8)
+    assert order.payload.until == NOON + 11 * MINUTE
+    assert alert.auto_action == "at most 8 renders at once until 12:11"
+    assert subject_of(order) == "cmd.execution.SetConcurrency.platform.policy"
+    assert not shell.publish(NOON + 2 * MINUTE)
+
+    restarted, later = Tracker(), NOON + timedelta(hours=1)
+    restarted.observe(packet(sample, at=NOON + MINUTE))
+    again = Shell("a", at=NOON + 2 * MINUTE, tracker=restarted).publish(NOON + 2 * MINUTE)
+    assert [each for each in again if isinstance(each, SetConcurrency)] == [order]
+    replayed = Tracker()
+    replayed.observe(packet(sample, at=NOON + MINUTE))
+    old = Shell("a", at=later, tracker=replayed).publish(later)
+    assert not [each for each in old if isinstance(each, SetConcurrency)]

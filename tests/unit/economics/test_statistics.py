@@ -7,9 +7,11 @@ import random
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from economics.statistics import Declared, Fading, Statistics, upper_bound
 from schemas.base import ProviderId
+from schemas.failures import FailureClass
 from tests.builders import NOON
 from tests.unit.economics.worlds import EFFECT, quality, task
 
@@ -137,3 +139,30 @@ def test_the_upper_bound_is_wilsons() -> None:
     assert upper_bound(0.5, 10) == pytest.approx(0.731, abs=0.001)
     assert upper_bound(0.0, 4) == pytest.approx(1.645**2 / (4 + 1.645**2))
     assert math.isclose(upper_bound(0.3, 0), 1.0)
+
+
+def test_what_a_host_answered_from_its_cache_teaches_nothing_about_cost_or_time() -> None:
+    """It would look as if the provider rendered in no time, and the router would believe it."""
+    statistics = Statistics()
+    for n in range(5):
+        statistics.task(task("a", n, NOON, tokens=4.0, seconds=10.0))
+    honest = statistics.estimate(EFFECT, A, DECLARED, NOON)
+    for n in range(5, 15):
+        cached = task("a", n, NOON, tokens=0.001, seconds=0.01)
+        statistics.task(structs.replace(cached, cached=True))
+
+    found = statistics.estimate(EFFECT, A, DECLARED, NOON)
+    assert found.cost_microtokens == honest.cost_microtokens
+    assert found.duration_ms == honest.duration_ms
+
+
+@pytest.mark.parametrize("failure_class", ["BAD_INPUT", "HOST_LOST", "THROTTLED", "PLATFORM"])
+def test_a_failure_of_somebody_else_is_not_the_providers(failure_class: str) -> None:
+    """Its jobs would go to another, who would fail at them as well."""
+    statistics = Statistics()
+    for n in range(10):
+        sample = task("a", n, NOON, succeeded=False)
+        statistics.task(structs.replace(sample, failure_class=FailureClass(failure_class)))
+
+    assert not statistics.failing(EFFECT, A, NOON)
+    assert statistics.estimate(EFFECT, A, DECLARED, NOON).success == 0.95

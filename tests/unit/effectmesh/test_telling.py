@@ -9,8 +9,15 @@ import pytest
 
 from effectmesh import telling
 from schemas.base import Event
-from schemas.events import UserNotified
+from schemas.events import HostQuarantined, UserNotified
+from schemas.hosts import Quarantine
 from tests import builders
+
+ASIDE = HostQuarantined(
+    payload=Quarantine(
+        host="gpu-1", since=builders.NOON, until=builders.NOON, reason="3 tasks lost: HOST_LOST"
+    )
+)
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -31,6 +38,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
         (builders.task_failed(), "HOST_ERROR after 3 attempts"),
         (builders.quality_evaluated(), "rank 1 of 1"),
         (builders.admin_rejected(), "too dark"),
+        (ASIDE, "gpu-1 stands aside until 2026-03-01T12:00:00Z: 3 tasks lost"),
     ],
 )
 def test_an_event_is_told_in_words(said: Event, expected: str) -> None:

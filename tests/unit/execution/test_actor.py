@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import msgspec
 
-from actors.execution.actor import Execution, Heard
+from actors.execution.actor import Execution, ExecutionModule, Heard, Limits, Quarantines
 from actors.execution.core import AttemptCost, Tasks
 from actors.execution.pricing import RatedPricer
+from actors.runtime import provision
 from actors.runtime.contract import FrozenClock, Step
+from actors.runtime.memory import MemoryBroker, MemoryBus, VirtualClock, connected
+from actors.runtime.record import Recorded, StreamLog
 from actors.runtime.wire import outgoing
 from economics.cost import RATES, cost_of
-from schemas.base import UserId
-from schemas.commands import Cancellation, CancelTasks
+from schemas.base import ProviderId, UserId
+from schemas.commands import Cancellation, CancelTasks, SetConcurrency
 from schemas.events import TaskSucceeded
-from tests.builders import NOON, attempt_finished, batch_dispatched, header
+from schemas.failures import FailureClass
+from schemas.hosts import ConcurrencyLimit
+from subjects.topology import CONTROL, EVT, SAGA, TIMER, topology
+from tests.builders import NOON, attempt_finished, batch_dispatched, execution_task, header
+from tests.integration.runtime.world import stored
 
 
 def execution() -> Execution:
@@ -91,7 +103,7 @@ async def test_everything_it_says_has_a_place_on_the_bus() -> None:
 
     subjects = {outgoing(each).subject for each in said}
     assert {
-        "cmd.exec.standard.fx-warm-grade-v1",
+        "cmd.exec.interactive.fx-warm-grade-v1",
         "evt.execution.TaskSucceeded.tnt_1.job_1",
         "evt.execution.TaskFailed.tnt_1.job_1",
         "evt.execution.LateAttemptPriced.tnt_1.job_1",
@@ -100,3 +112,57 @@ async def test_everything_it_says_has_a_place_on_the_bus() -> None:
         "timer.tasks_job_1.retry_task_1",
         "$KV.CONTROL.cancel.job_1",
     } == subjects
+
+
+@asynccontextmanager
+async def module_on_a_broker() -> AsyncIterator[tuple[ExecutionModule, MemoryBus]]:
+    """Yield module 6 with its three kinds of records on the broker in memory."""
+    broker = MemoryBroker(clock=VirtualClock(), dice=random.Random(1))
+    clock = FrozenClock(NOON)
+    async with connected(broker, name="execution") as bus:
+        await provision.apply(bus, topology([("interactive", "fx-warm-grade-v1")]))
+
+        def receive(saga: Any) -> Any:
+            return Recorded(saga=saga, log=StreamLog(bus=bus), say=bus.say).receive
+
+        yield (
+            ExecutionModule(
+                tasks=receive(Execution(pricer=RatedPricer(), clock=clock)),
+                quarantines=receive(Quarantines(clock=clock)),
+                limits=receive(Limits()),
+            ),
+            bus,
+        )
+
+
+async def test_a_report_is_heard_by_the_task_and_by_the_host_and_said_once() -> None:
+    """Two records, one message: a redelivery finds both where they were."""
+    lost = {"succeeded": False, "failure_class": FailureClass.HOST_LOST, "host": "gpu-1"}
+    async with module_on_a_broker() as (module, bus):
+        tasks = tuple(execution_task(f"task_{n}") for n in range(3))
+        await module.receive(batch_dispatched(tasks=tasks))
+        for _ in range(2):
+            for n in range(3):
+                await module.receive(
+                    attempt_finished(f"evt_{n}", task_id=f"task_{n}", **lost)  # type: ignore[arg-type]
+                )
+
+        keys = {each.subject for each in await stored(bus, SAGA)}
+        facts = [each.subject for each in await stored(bus, EVT)]
+        entries = [each.subject for each in await stored(bus, f"KV_{CONTROL}")]
+        timers = [each.subject for each in await stored(bus, TIMER, "timer.>")]
+    assert keys == {"saga.tasks_job_1", "saga.hosts"}
+    assert facts == ["evt.execution.HostQuarantined.tnt_1.job_1"]
+    assert set(entries) == {"$KV.CONTROL.quarantine.gpu-1"}
+    assert sum("retry" in each for each in timers) == 3
+
+
+async def test_an_order_to_limit_a_provider_goes_to_its_own_record() -> None:
+    """It is about no job."""
+    order = ConcurrencyLimit(provider_id=ProviderId("fx-warm-grade-v1"), limit=4)
+    async with module_on_a_broker() as (module, bus):
+        await module.receive(SetConcurrency(**header("evt_limit"), payload=order))  # type: ignore[arg-type]
+
+        assert {each.subject for each in await stored(bus, SAGA)} == {"saga.limit_fx-warm-grade-v1"}
+        [entry] = await stored(bus, f"KV_{CONTROL}")
+    assert entry.subject == "$KV.CONTROL.concurrency.fx-warm-grade-v1"

@@ -22,6 +22,7 @@ QUICK = HostLimits(
     unreachable_s=0.0,
     unknown_polls=2,
     stop_grace_s=0.0,
+    retry_s=0.0,
     deaf_s=60.0,
 )
 GRAPH: dict[str, dict[str, object]] = {
@@ -88,15 +89,29 @@ class FakeHost:
         self.before: dict[str, Any] | None = None
         """What it knows of the prompt before it is submitted."""
         self.submission: tuple[int, object] = (200, None)
+        self.submissions: list[tuple[int, object]] = []
+        """The answers to the next submissions, before ``submission``."""
+        self.hears_what_it_refuses = False
+        """It queues a graph although its answer says that something went wrong."""
+        self.retry_after: dict[str, str] = {}
+        self.accepted: set[str] = set()
+        self.writes_where_told = False
+        """Its files are in the run's own folder, not all in ``jobs/x``."""
         self.node_errors: dict[str, object] = {}
         self.has_jobs = True
         self.down = False
         self.frames: list[tuple[str, dict[str, object]]] = []
+        self.running: list[str] = []
+        """What ``/queue`` says runs."""
+        self.pictures: list[bytes] = []
         self.deaf_sockets = 0
         self.video = b"not a video"
         self.view_status = 200
         self.upload_status = 200
-        self.device = {"name": "cuda:0 NVIDIA A10G : cudaMallocAsync", "type": "cuda"}
+        self.device: dict[str, object] = {
+            "name": "cuda:0 NVIDIA A10G : cudaMallocAsync",
+            "type": "cuda",
+        }
         self.info: dict[str, object] = {}
         self.on_submit = anyio.Event()
 
@@ -104,7 +119,7 @@ class FakeHost:
         self.submitted: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.sockets = 0
-        self._sending: dict[str, anyio.abc.ObjectSendStream[str]] = {}
+        self._sending: dict[str, anyio.abc.ObjectSendStream[str | bytes]] = {}
         self.client = ComfyHost(
             base_url="http://host.test:8188",
             client=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
@@ -124,15 +139,24 @@ class FakeHost:
             self.cancelled.append(path.split("/")[-2])
             return httpx.Response(200 if self.has_jobs else 404, json={"cancelled": True})
         if path.startswith("/api/jobs/"):
-            state = self._state(path.split("/")[-1])
-            known = self.has_jobs and state is not None
-            return httpx.Response(200, json=state) if known else httpx.Response(404)
+            prompt_id = path.split("/")[-1]
+            state = self._state(prompt_id)
+            if state is None or not self.has_jobs:
+                return httpx.Response(404)
+            text = json.dumps(state)
+            if self.writes_where_told:
+                text = text.replace("jobs/x", f"jobs/{prompt_id}")
+            return httpx.Response(200, content=text)
         if path.startswith("/history/"):
             return httpx.Response(200, json=self._history(path.split("/")[-1]))
         fixed: dict[str, httpx.Response] = {
             "/history": httpx.Response(200),
             "/interrupt": httpx.Response(200),
-            "/queue": httpx.Response(200, json={"queue_running": [], "queue_pending": []}),
+            "/free": httpx.Response(200),
+            "/queue": httpx.Response(
+                200,
+                json={"queue_running": [[0, each] for each in self.running], "queue_pending": []},
+            ),
             "/system_stats": httpx.Response(
                 200, json={"system": {"comfyui_version": "0.33.0"}, "devices": [self.device]}
             ),
@@ -146,10 +170,14 @@ class FakeHost:
 
     def _submit(self, body: dict[str, Any]) -> httpx.Response:
         self.submitted.append(body)
+        if self.submissions:
+            self.submission = self.submissions.pop(0)
         status, answer = self.submission
+        if status == 200 or self.hears_what_it_refuses:
+            self.accepted.add(body["prompt_id"])
         if status != 200:
             content = answer if isinstance(answer, str) else json.dumps(answer)
-            return httpx.Response(status, content=content)
+            return httpx.Response(status, content=content, headers=self.retry_after)
         if body["client_id"] in self._sending:
             self._play(self._sending[body["client_id"]], body["prompt_id"])
         self.on_submit.set()
@@ -161,9 +189,11 @@ class FakeHost:
         for kind, data in self.frames:
             filled = {"prompt_id": prompt_id, **data}
             stream.send_nowait(json.dumps({"type": kind, "data": filled}))
+        for picture in self.pictures:
+            stream.send_nowait(picture)
 
     def _state(self, prompt_id: str) -> dict[str, Any] | None:
-        if prompt_id not in {body["prompt_id"] for body in self.submitted}:
+        if prompt_id not in self.accepted:
             return self.before
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
@@ -188,7 +218,7 @@ class FakeHost:
             raise ConnectionRefusedError
         self.sockets += 1
         [client_id] = parse_qs(urlsplit(url).query)["clientId"]
-        send, receive = anyio.create_memory_object_stream[str](1000)
+        send, receive = anyio.create_memory_object_stream[str | bytes](1000)
         with send, receive:
             if self.deaf_sockets:
                 self.deaf_sockets -= 1

@@ -109,6 +109,7 @@ class Bench:
 
     def __init__(self, folder: Path, *states: dict[str, object] | None) -> None:
         self.host = FakeHost(*(states or (RUNNING, done())))
+        self.host.writes_where_told = True
         self.host.video = write_clip(folder / "out.mp4", frames=5).read_bytes()
         self.store = Shelf(folder)
         self.switch = Switch()
@@ -170,7 +171,7 @@ async def test_a_good_render_is_stored_and_metered(bench: Bench) -> None:
 async def test_the_graph_names_the_uploaded_clip_and_a_folder_of_its_own(bench: Bench) -> None:
     """Names a host gives out are recycled, so two jobs with one prefix may get each other's."""
     await bench.report()
-    await bench.report(run_attempt(attempt=2))
+    await bench.report(run_attempt(task=execution_task("task_2")))
 
     graphs = [body["prompt"] for body in bench.host.submitted]
     assert graphs[0]["1"]["inputs"]["file"] == "jobs/a (1).mp4"

@@ -18,7 +18,7 @@ from tests.builders import execution_task
 
 SHIPPED = {record.provider_id: record for record in shipped()}
 GOLDEN = Path(__file__).with_name("golden")
-CLIP = ClipInfo(file="jobs/clip.mp4", width=720, height=404, frames=190, fps=25.0)
+CLIP = ClipInfo(file="jobs/clip.mp4", width=720, height=404, frames=83, fps=25.0)
 PREFIX = "jobs/11111111-1111-1111-1111-111111111111/out"
 
 
@@ -120,7 +120,11 @@ def test_another_loader_takes_the_clip_by_its_own_name() -> None:
     """Only ComfyUI's own LoadVideo calls it ``file``."""
     record = SHIPPED[ProviderId("fx-warm-grade-v1")]
     loader: dict[str, object] = {"class_type": "VHS_LoadVideo", "inputs": {"video": ""}}
-    other = replace(record, graph={**record.graph, "1": loader})
+    other = replace(
+        record,
+        graph={**record.graph, "1": loader},
+        node_dependencies=(*record.node_dependencies, "VHS_LoadVideo"),
+    )
     graph = DeclarativeProvider(other).compile(task_for(other), clip=CLIP, prefix=PREFIX)
 
     assert inputs(graph, "1") == {"video": "jobs/clip.mp4"}
@@ -152,6 +156,48 @@ def test_what_a_provider_does_not_take_is_refused(
 
     assert not refused.value.retriable
     assert next(iter(parameters)) in refused.value.why
+
+
+@pytest.mark.parametrize("record", SHIPPED.values(), ids=lambda record: record.provider_id)
+def test_a_compiled_graph_reads_the_clip_and_writes_to_its_own_place(
+    record: ProviderRecord,
+) -> None:
+    """Nothing of the template's own names is left."""
+    graph = DeclarativeProvider(record).compile(task_for(record), clip=CLIP, prefix=PREFIX)
+    told = json.dumps(graph)
+
+    assert told.count(CLIP.file) == told.count(PREFIX) == 1
+    assert '"clip.mp4"' not in told
+    assert "jobs/template" not in told
+
+
+def test_a_strength_means_something_else_to_each_node() -> None:
+    """One scale from 0 to 1 for users, whatever a node calls strong."""
+    assert inputs(compiled("fx-film-grain-v1", strength=1.0), "3")["strength"] == 0.1
+    assert inputs(compiled("fx-crisp-v1", strength=0.5), "3")["alpha"] == 0.06
+    assert inputs(compiled("fx-posterize-v1", strength=0.0), "3")["colors"] == 24
+    assert inputs(compiled("fx-posterize-v1", strength=1.0), "3")["colors"] == 4
+    assert isinstance(inputs(compiled("fx-posterize-v1", strength=0.33), "3")["colors"], int)
+
+
+def test_a_caption_is_the_prompt_itself() -> None:
+    """Braces, dollars and quotes are letters here, as are those of other scripts."""
+    record = SHIPPED[ProviderId("fx-caption-v1")]
+    text = "{{ 7 * 7 }} ${HOME} {a|b} %date% <lora:x> 東京 🎬 \u202e"
+    task = replace(task_for(record), prompt=text)
+    graph = DeclarativeProvider(record).compile(task, clip=CLIP, prefix=PREFIX)
+
+    assert inputs(graph, "3")["text"] == text
+
+
+def test_health_names_everything_a_host_lacks_at_once() -> None:
+    """An operator fetches it in one go."""
+    record = SHIPPED[ProviderId("comfy-animatediff-v1")]
+    lacks = DeclarativeProvider(record).health({"KSampler": {}})
+
+    assert not lacks.able
+    assert set(lacks.classes) == set(record.node_dependencies) - {"KSampler"}
+    assert lacks.models == record.required_models
 
 
 def test_a_provider_supports_its_effect_types_and_its_looks() -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.provider_registry.shipped import shipped
-from gpu_agent.fit import capable, lacking
+from gpu_agent.fit import Fit, capable, fit, lacking
 from schemas.base import ProviderId
 
 SHIPPED = {record.provider_id: record for record in shipped()}
@@ -45,6 +45,37 @@ def test_a_missing_node_class_is_named() -> None:
 
     assert lacking(SVD, info) == ("VideoLinearCFGGuidance",)
     assert capable([SVD], info) == []
+
+
+@pytest.mark.parametrize("spelling", ["old", "new"])
+def test_a_choice_the_host_does_not_have_is_named(spelling: str) -> None:
+    """An older host lacks a sampler; it would refuse every job of the provider."""
+    info = host_with("svd.safetensors", spelling=spelling)
+    samplers: list[Any] = [["heun"]] if spelling == "old" else ["COMBO", {"options": ["heun"]}]
+    info["KSampler"] = {"input": {"required": {"sampler_name": samplers}}}
+
+    assert fit(SVD, info) == Fit(choices=("KSampler.sampler_name=euler",))
+    assert capable([SVD], info) == []
+
+
+def test_the_clip_need_not_lie_on_the_host_yet() -> None:
+    """The agent brings it; the template's own name for it is nobody's file."""
+    info = host_with("svd.safetensors")
+    info["LoadVideo"] = {"input": {"required": {"file": ["COMBO", {"options": []}]}}}
+
+    assert fit(SVD, info).able
+
+
+def test_a_still_must_lie_on_the_host() -> None:
+    """The agent brings no reference pictures; an operator does."""
+    still: dict[str, object] = {"class_type": "LoadImage", "inputs": {"image": "reference.png"}}
+    record = replace(SVD, graph={**SVD.graph, "5": still})
+    info = host_with("svd.safetensors")
+    info["LoadImage"] = {"input": {"required": {"image": [["other.png"]]}}}
+
+    assert fit(record, info).missing == ("LoadImage.image=reference.png",)
+    info["LoadImage"]["input"]["required"]["image"][0].append("reference.png")
+    assert fit(record, info).able
 
 
 def test_a_disabled_provider_is_run_by_nobody() -> None:

@@ -84,7 +84,7 @@ def test_a_long_refusal_is_cut() -> None:
     """All missing models of a graph are reported at once."""
     fault = {"type": "value_not_in_list", "extra_info": {"input_name": "ckpt_name"}}
     body = {"node_errors": {str(n): {"class_type": "Loader", "errors": [fault]} for n in range(9)}}
-    told = wire.refusal(wire.accepted(json.dumps(body).encode()))
+    _, told = wire.refusal(wire.accepted(json.dumps(body).encode()))
 
     assert told.count("Loader.ckpt_name: value_not_in_list") == wire.REASONS_SHOWN
     assert told.endswith("and 4 more")

@@ -40,6 +40,17 @@ def asking(effect_type: str, subtype: str = "", wish: str = "") -> EffectRequest
         ("style_transfer", "pixelate", "pixel"),
         ("style_transfer", "painterly", "paint"),
         ("motion_enhancement", "", "motion"),
+        ("style_transfer", "film_grain", "grain"),
+        ("style_transfer", "glow", "glow"),
+        ("style_transfer", "posterize", "poster"),
+        ("style_transfer", "vhs", "vhs"),
+        ("style_transfer", "ink", "ink"),
+        ("style_transfer", "vignette", "corners"),
+        ("style_transfer", "noir", "black and white"),
+        ("style_transfer", "teal_orange", "teal"),
+        ("detail_enhancement", "", "crisp"),
+        ("detail_enhancement", "clarity", "clarity"),
+        ("framing", "", "bars"),
     ],
 )
 async def test_known_effects_have_their_own_words(
@@ -59,6 +70,22 @@ async def test_known_effects_have_their_own_words(
         assert variant.negative_prompt
         assert "@1/" in variant.template_id
         assert variant.parameters.keys() == {"strength", "seed", "steps", "cfg_scale"}
+
+
+async def test_a_caption_is_what_the_user_wrote_and_nothing_else() -> None:
+    """It is drawn into the picture; a sentence around it would be drawn too."""
+    said = await prompts(content_analyzed(request=asking("text_overlay", "caption", "Grüße 東京!")))
+
+    assert not said.fallback_used
+    assert {variant.prompt_text for variant in said.prompt_variants} == {"Grüße 東京!"}
+
+
+async def test_a_caption_nobody_wrote_says_what_is_seen() -> None:
+    """An empty line would be paid for."""
+    heard = content_analyzed(request=asking("text_overlay"))
+    said = await prompts(heard)
+
+    assert said.prompt_variants[0].prompt_text == heard.payload.analysis.scenes[0].description
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from actors.provider_registry import core
+from actors.provider_registry import core, rules
 from actors.provider_registry.errors import InvalidRecordError
 from actors.provider_registry.shipped import shipped
 from schemas.base import ProviderId
@@ -35,6 +35,14 @@ def with_rule(**fields: object) -> ProviderRecord:
     known = {"node": "4", "input": "blend_factor", "type": "float", "minimum": 0.0, "maximum": 1.0}
     rule = ParameterRule(**(known | fields))  # type: ignore[arg-type]
     return changed(parameter_rules={**WARM.parameter_rules, "strength": rule})
+
+
+def nested(depth: int) -> object:
+    """Return objects within objects."""
+    value: object = 1
+    for _ in range(depth):
+        value = {"__value__": value}
+    return value
 
 
 BROKEN: list[tuple[str, Callable[[], ProviderRecord], str]] = [
@@ -99,6 +107,33 @@ BROKEN: list[tuple[str, Callable[[], ProviderRecord], str]] = [
         ),
         "cost_model.base_cost_per_frame is -1.0",
     ),
+    ("url", lambda: with_node("4", blend_mode="http://x/y"), "of node 4 is a URL"),
+    ("path", lambda: with_node("4", blend_mode="/etc/passwd"), "of node 4 is an absolute path"),
+    ("upwards", lambda: with_node("4", blend_mode="a/../b"), "of node 4 leads out of its folder"),
+    ("prefix", lambda: with_node("91", filename_prefix="/srv/x"), "of node 91 leads elsewhere"),
+    ("nan", lambda: with_node("4", blend_factor=float("nan")), "of node 4 is nan"),
+    ("huge", lambda: with_node("4", blend_factor=10**40), "of node 4 is a huge number"),
+    ("long", lambda: with_node("4", blend_mode="x" * 100_000), "has 100000 characters"),
+    (
+        "deep",
+        lambda: with_node("4", blend_mode=nested(20)),
+        "of node 4 is nested too deeply",
+    ),
+    ("rule prefix", lambda: with_rule(node="91", input="filename_prefix"), "set by a task"),
+    (
+        "rule clip",
+        lambda: with_rule(node="1", input="file", type="str"),
+        "may not be set by a task",
+    ),
+    ("rule infinite", lambda: with_rule(maximum=float("inf")), "are no numbers"),
+    ("rule charset", lambda: with_rule(charset="utf-8"), "charset 'utf-8' is none of"),
+    (
+        "rule models",
+        lambda: with_rule(type="choice", choices=("a.safetensors", "b.safetensors")),
+        "chooses between model files",
+    ),
+    ("long id", lambda: changed(provider_id="x" * 120), "is not a subject token"),
+    ("no name", lambda: changed(display_name=" "), "display_name has 1 characters"),
     ("look", lambda: changed(target_look={"warmth": float("nan")}), "target_look.warmth is nan"),
 ]
 
@@ -141,6 +176,11 @@ def test_all_faults_are_listed_at_once() -> None:
         ("str", 5, False),
         ("choice", "open", True),
         ("choice", "shut", False),
+        ("bool", True, True),
+        ("bool", 1, False),
+        ("float", 2**70, False),
+        ("str", "x" * 200, True),
+        ("str", "x" * 100_000, False),
     ],
 )
 def test_a_value_fits_its_rule_or_not(kind: str, value: object, fits: bool) -> None:
@@ -149,10 +189,40 @@ def test_a_value_fits_its_rule_or_not(kind: str, value: object, fits: bool) -> N
         node="4", input="x", type=kind, minimum=0.0, maximum=10.0, choices=("open",)
     )
 
-    assert (core.misfit(rule, value) == "") is fits  # type: ignore[arg-type]
+    assert (rules.misfit(rule, value) == "") is fits  # type: ignore[arg-type]
 
 
 def test_revision_and_health_do_not_change_the_digest() -> None:
     """Else every health check would look like a new catalog."""
     assert core.digest(changed(revision=7)) == core.digest(WARM)
     assert core.digest(changed(display_name="Warmer")) != core.digest(WARM)
+
+
+@pytest.mark.parametrize("text", ["naïve 夜 🎬", "{{ 7*7 }} ${PATH} %date%", 'it\'s "quoted"'])
+def test_unicode_and_template_syntax_are_nothing_special(text: str) -> None:
+    """Values are data; nothing evaluates them."""
+    assert core.faults(with_node("4", label=text)) == ()
+
+
+def test_a_field_that_is_added_one_day_changes_no_digest() -> None:
+    """Else an upgrade would ship every provider again."""
+
+    class Later(ProviderRecord, frozen=True, kw_only=True):
+        """The record of a year from now."""
+
+        tariff: dict[str, float] = {}  # noqa: RUF012  msgspec copies it
+        tier: int = 1
+
+    later = msgspec.json.decode(msgspec.json.encode(WARM), type=Later)
+
+    assert core.digest(later) == core.digest(WARM)
+    assert core.digest(msgspec.structs.replace(later, tier=2)) != core.digest(WARM)
+
+
+def test_what_a_host_must_be_able_to_run_has_a_digest_of_its_own() -> None:
+    """A proof is about the graph: a new price or name does not undo it, another model does."""
+    other = changed(display_name="Warmer", provider_id="fx-other-v1", status="draft")
+
+    assert core.graph_digest(other) == core.graph_digest(WARM)
+    assert core.graph_digest(with_node("4", blend_factor=0.1)) != core.graph_digest(WARM)
+    assert core.graph_digest(changed(required_models=("a.pt",))) != core.graph_digest(WARM)

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from actors.content_analysis.core import eligible
+from actors.prompt_generation.core import choose
+from actors.prompt_generation.files import TemplateFiles
 from actors.provider_registry.errors import CatalogError, InvalidRecordError
 from actors.provider_registry.shipped import CATALOG, shipped
+from economics.pricing import PRICES
+from media.analysis import Sighting
 from media.looks import STEP
+from media.palette import Light
+from schemas.base import EPOCH
 from schemas.routing import ProviderRecord
+from schemas.video import EffectRequest
 
 ACTIVE = [record for record in shipped() if record.status == "active"]
 
@@ -32,6 +40,36 @@ def test_strength_is_a_parameter_of_every_active_provider(record: ProviderRecord
     """Prompts vary it, so it must have an effect."""
     assert "strength" in record.parameter_rules
     assert record.target_look
+
+
+@pytest.mark.parametrize("record", ACTIVE, ids=lambda record: record.provider_id)
+def test_every_look_can_be_ordered(record: ProviderRecord) -> None:
+    """A price for its effect type, words of its own, and a clip that may have it."""
+    moving = Sighting(
+        shots=(),
+        duration_ms=4000,
+        frames=100,
+        light=Light(brightness=0.5, contrast=0.2, chroma=0.2, warmth=0.0),
+        speed=0.1,
+        detail=0.4,
+        effects=(),
+    )
+    [effect], [look] = record.capabilities, record.supported_effect_types
+    chosen = choose(TemplateFiles().all(), EffectRequest(effect_type=effect, effect_subtype=look))
+
+    assert effect in PRICES.effects(EPOCH)
+    assert not chosen.fallback
+    assert effect in eligible(moving, "low_movement")
+
+
+def test_there_are_looks_to_choose_from() -> None:
+    """Of several effect types; each look has a name of its own within its effect type."""
+    looks = {(one.capabilities, one.supported_effect_types) for one in ACTIVE}
+    by_one = [look for look in looks if look[1] != ("cinematic_warm",)]
+
+    assert len(looks) >= 8
+    assert len(by_one) == len(ACTIVE) - 3
+    assert len({effects for effects, _ in looks}) >= 6
 
 
 def test_what_needs_a_gpu_is_not_active() -> None:

@@ -11,12 +11,12 @@ from gpu_agent.renderer.cache import Cache, Entry, occupied, stamp
 from gpu_agent.renderer.errors import OutsideFolderError
 from gpu_agent.renderer.files import Folders, annotated
 from gpu_agent.renderer.nodes.context import Result
-from gpu_agent.renderer.nodes.values import Batch, Clip, floats, truncated
+from gpu_agent.renderer.nodes.values import Clip, Held, floats, truncated
 
 
-def batch(frames: int = 1, side: int = 4) -> Batch:
+def batch(frames: int = 1, side: int = 4) -> Held:
     """Return some black float images."""
-    return Batch([np.zeros((side, side, 3), np.float32) for _ in range(frames)])
+    return Held([np.zeros((side, side, 3), np.float32) for _ in range(frames)])
 
 
 def test_every_8_bit_level_survives_a_round_trip() -> None:
@@ -37,7 +37,7 @@ def test_a_repeated_frame_is_counted_once() -> None:
     """Repeating costs no memory, so it must not cost budget."""
     frame = np.zeros((4, 4, 3), np.float32)
 
-    assert Batch([frame] * 100).nbytes == frame.nbytes
+    assert Held([frame] * 100).nbytes == frame.nbytes
 
 
 def test_a_clip_that_points_at_images_does_not_count_them_twice() -> None:
@@ -45,16 +45,6 @@ def test_a_clip_that_points_at_images_does_not_count_them_twice() -> None:
     images = batch()
 
     assert occupied([Result((images,)), Result((Clip(images=images),))]) == images.nbytes
-
-
-def test_a_spent_batch_says_so_and_is_empty() -> None:
-    """The cache must never keep one."""
-    images = batch(frames=2)
-    images.let_go(0)
-
-    assert images.spent
-    assert images.nbytes == images.stored(1).nbytes
-    assert (len(images), images.width) == (2, 4)
 
 
 def test_the_cache_forgets_what_was_used_least_recently() -> None:

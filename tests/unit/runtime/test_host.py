@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,13 +13,20 @@ import pytest
 from actors.runtime import host
 from actors.runtime.errors import DriftError
 from actors.runtime.host import (
+    STARTING,
     GaveUpError,
+    Hosted,
     cause_of,
     consumers_of,
     decoder_of,
+    run_hosted,
     run_workers,
     supervised,
 )
+from actors.runtime.memory.broker import MemoryBroker
+from actors.runtime.memory.bus import MemoryBus
+from actors.runtime.memory.clock import VirtualClock
+from schemas.asks import ListGallery
 from schemas.base import Module
 from subjects.topology import HEARS, OBEYS, WAKES, topology
 from tests.contract.messages.examples import GOLDEN
@@ -185,3 +193,49 @@ def test_a_module_has_one_consumer_for_each_stream_it_hears() -> None:
     found = consumers_of(Module.ORCHESTRATOR, topology())
 
     assert sorted(each.stream for each in found) == ["CMD", "EVT", "TIMER"]
+
+
+class _SlowBarrier(MemoryBus):
+    """A server that needs its time until it knows who listens."""
+
+    go_on: anyio.Event
+
+    async def barrier(self) -> None:
+        """Wait until the test lets it through."""
+        await self.go_on.wait()
+
+
+async def test_a_process_is_not_ready_before_every_question_is_answered() -> None:
+    """Whoever starts the stack orders right then, and was told that nobody answers."""
+    failing = {STARTING: "starting"}
+    stopping = anyio.Event()
+    broker = MemoryBroker(clock=VirtualClock(), dice=random.Random(1))
+    hosted = [Hosted(module=Module.GALLERY, receive=None, answerers={ListGallery: _Nobody()})]
+    async with anyio.create_task_group() as tasks:
+        bus = _SlowBarrier(broker=broker, name="test", tasks=tasks)
+        bus.go_on = anyio.Event()
+        run = partial(
+            run_hosted,
+            bus=bus,
+            hosted=hosted,
+            declared=topology(),
+            dice=random.Random(1),
+            stopping=stopping,
+            failing=failing,
+        )
+        tasks.start_soon(run)
+        await anyio.wait_all_tasks_blocked()
+        before = dict(failing)
+        bus.go_on.set()
+        await anyio.wait_all_tasks_blocked()
+        after = dict(failing)
+        tasks.cancel_scope.cancel()
+
+    assert before == {"questions to gallery": "not answered yet"}
+    assert after == {}
+
+
+class _Nobody:
+    async def answer(self, question: Any) -> Any:
+        """Never asked."""
+        raise AssertionError(question)
