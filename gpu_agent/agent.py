@@ -15,7 +15,6 @@ from gpu_agent import wire
 from gpu_agent.attempt import Attempt, Workplace
 from gpu_agent.comfy import ComfyHost
 from gpu_agent.costs import NodeCosts
-from gpu_agent.dialect import ObjectInfo
 from gpu_agent.errors import RenderFailedError
 from gpu_agent.fit import capable
 from gpu_agent.hosting import HostState
@@ -29,6 +28,7 @@ from schemas.events import AttemptFinished
 from schemas.lanes import LANES
 from schemas.routing import ProviderRecord
 from schemas.tasks import AttemptOrder, AttemptReport
+from workflows.object_info import ObjectInfo
 
 STUCK: Final = "the host goes on with a render that it was told to stop"
 CLEAR_AFTER_S: Final = 120.0

@@ -22,7 +22,7 @@ from actors.runtime.contract import Clock, Progress
 from gpu_agent import clip
 from gpu_agent.comfy import ComfyHost
 from gpu_agent.costs import NodeCosts
-from gpu_agent.dialect import ObjectInfo, spoken
+from gpu_agent.dialect import spoken
 from gpu_agent.errors import Fault, RenderFailedError
 from gpu_agent.folders import UPLOADS, output_folder, upload_name
 from gpu_agent.hosting import HostState
@@ -42,6 +42,8 @@ from schemas.base import EPOCH, TaskId
 from schemas.commands import RunAttempt
 from schemas.routing import ProviderRecord
 from schemas.tasks import AttemptReport, NodeTiming, RenderMeter
+from workflows.graphs import LOADERS, PREFIX
+from workflows.object_info import ObjectInfo
 
 RUNS: Final = uuid.UUID("6ef5b7a6-2a0c-5f0e-9d64-0b6d3f1c7a11")
 """The name space of prompt ids, so that an attempt has the same one wherever it is taken up."""
@@ -342,10 +344,10 @@ def check(graph: Graph, record: ProviderRecord, *, clip: str, prefix: str) -> No
     graphs.check_classes(graph, record.node_dependencies)
     for name, node in graph.items():
         inputs = graphs.inputs_of(graph, name)
-        key = graphs.CLIP_INPUTS.get(str(node.get("class_type")))
+        key = LOADERS.get(str(node.get("class_type")))
         if key is not None and inputs.get(key) != clip:
             raise graphs.refused(f"node {name} reads something else than the clip")
-        if inputs.get(graphs.PREFIX, prefix) != prefix:
+        if inputs.get(PREFIX, prefix) != prefix:
             raise graphs.refused(f"node {name} writes to a place that is not its own")
 
 

@@ -15,10 +15,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from actors.provider_registry import graphs, rules, safety
+from actors.provider_registry import rules, safety
 from actors.provider_registry.errors import InvalidRecordError
-from actors.provider_registry.graphs import LOADERS, SAVERS, class_of, inputs_of
 from schemas.routing import ProviderRecord
+from workflows import graphs
+from workflows.graphs import LOADERS, SAVERS, class_of, inputs_of
+from workflows.values import shown
 
 ACTIVE: Final = "active"
 SHADOW: Final = "shadow"
@@ -120,12 +122,12 @@ def _lean(value: Any) -> Any:
 
 def _identity(record: ProviderRecord) -> Iterator[str]:
     if not _ID.fullmatch(record.provider_id):
-        yield f"provider_id {safety.shown(record.provider_id)} is not a subject token"
+        yield f"provider_id {shown(record.provider_id)} is not a subject token"
     if record.provider_id in _TAKEN:
         yield f"provider_id {record.provider_id!r} is an address of the interface"
     for field, value in (("workflow_id", record.workflow_id), ("lane", record.lane)):
         if not _TOKEN.fullmatch(value):
-            yield f"{field} {safety.shown(value)} is not a subject token"
+            yield f"{field} {shown(value)} is not a subject token"
     for field, values in (
         ("capabilities", record.capabilities),
         ("supported_effect_types", record.supported_effect_types),
@@ -134,11 +136,11 @@ def _identity(record: ProviderRecord) -> Iterator[str]:
             yield f"{field} is empty"
         for value in values:
             if not _TOKEN.fullmatch(value):
-                yield f"{field} has {safety.shown(value)}, which is not a subject token"
+                yield f"{field} has {shown(value)}, which is not a subject token"
     if not record.display_name.strip() or len(record.display_name) > _TITLE_LIMIT:
         yield f"display_name has {len(record.display_name)} characters, not 1 to {_TITLE_LIMIT}"
     if record.status not in STATUSES:
-        yield f"status {safety.shown(record.status)} is none of {', '.join(sorted(STATUSES))}"
+        yield f"status {shown(record.status)} is none of {', '.join(sorted(STATUSES))}"
 
 
 def _numbers(record: ProviderRecord) -> Iterator[str]:

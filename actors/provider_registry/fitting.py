@@ -12,11 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.provider_registry import graphs, hosts
-from actors.provider_registry.graphs import LOADERS, Graph, Link, class_of, inputs_of, link_of
-from actors.provider_registry.hosts import ANY, COMBO, DYNAMIC, GROWING, Declared, ObjectInfo
-from actors.provider_registry.safety import shown
 from schemas.routing import ProviderRecord
+from workflows import graphs, object_info
+from workflows.graphs import LOADERS, Graph, Link, class_of, inputs_of, link_of
+from workflows.object_info import ANY, COMBO, DYNAMIC, GROWING, Declared, ObjectInfo
+from workflows.values import shown
 
 CHOICES_SHOWN: Final = 8
 
@@ -44,16 +44,16 @@ def compare(record: ProviderRecord, info: ObjectInfo) -> Verdict:
 
 def examine(graph: Graph, info: ObjectInfo, *, models: set[str]) -> Verdict:
     """Return what stands between a graph and a host; ``models`` are files the host must have."""
-    absent = sorted(name for name in graphs.classes(graph) if not hosts.knows(info, name))
+    absent = sorted(name for name in graphs.classes(graph) if not object_info.knows(info, name))
     faults: list[str] = []
     notes: list[str] = []
     missing = set(models)
     present: set[str] = set()
     for node_id in graph:
         kind = class_of(graph, node_id)
-        if not hosts.knows(info, kind):
+        if not object_info.knows(info, kind):
             continue
-        declared = hosts.inputs(info, kind, inputs_of(graph, node_id))
+        declared = object_info.inputs(info, kind, inputs_of(graph, node_id))
         faults += _lacking(graph, node_id, declared)
         for name, value in inputs_of(graph, node_id).items():
             place = f"{name} of node {node_id} ({kind})"
@@ -89,7 +89,8 @@ def _of(declared: Mapping[str, Declared], name: str) -> Declared | None:
 def _lacking(graph: Graph, node_id: str, declared: Mapping[str, Declared]) -> Iterator[str]:
     given = inputs_of(graph, node_id)
     for name, each in declared.items():
-        if each.required and name not in given:
+        # of a growing input the links have names of their own
+        if each.required and each.kind != GROWING and name not in given:
             yield f"node {node_id} ({class_of(graph, node_id)}) lacks its input {name}"
 
 
@@ -98,7 +99,7 @@ def _link(graph: Graph, info: ObjectInfo, link: Link, wanted: Declared) -> Itera
         yield f"links to the absent node {shown(link.node)}"
         return
     kind = class_of(graph, link.node)
-    offered = hosts.outputs(info, kind)
+    offered = object_info.outputs(info, kind)
     if offered is None:
         return
     slot = link.slot
@@ -137,7 +138,7 @@ def _literal(value: object, declared: Declared) -> str:
             return "" if isinstance(value, bool) else f"{shown(value)} is neither true nor false"
         case kind if kind in (COMBO, DYNAMIC):
             return _choice(value, declared)
-        case kind if kind in hosts.WIDGETS or kind == ANY:
+        case kind if kind in object_info.WIDGETS or kind == ANY:
             return ""
     return f"{shown(value)} stands where a link to {_a(declared.kind)} is needed"
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from actors.provider_registry.graphs import Graph, class_of, classes, inputs_of, literals
 from schemas.routing import CostModel
+from workflows.graphs import Graph, class_of, classes, inputs_of, literals
 
 STYLE: Final = "style_transfer"
 COLOR: Final = "color_correction"

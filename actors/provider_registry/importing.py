@@ -14,13 +14,15 @@ from typing import Final, cast
 import msgspec
 from msgspec import Struct
 
-from actors.provider_registry import core, fitting, graphs, guessing, hosts, safety
-from actors.provider_registry.graphs import LOADERS, SAVERS, STILLS, Graph, class_of
-from actors.provider_registry.hosts import ObjectInfo
+from actors.provider_registry import core, fitting, guessing, safety
 from actors.provider_registry.parameters import parameters_of
 from actors.provider_registry.wiring import Wiring, wire
 from schemas.base import ProviderId, WorkflowId
 from schemas.routing import NodeMap, ProviderRecord
+from workflows import graphs, object_info
+from workflows.graphs import LOADERS, SAVERS, STILLS, Graph, class_of
+from workflows.object_info import ObjectInfo
+from workflows.values import shown
 
 DECLARATIVE: Final = "declarative"
 ID_LIMIT: Final = 80
@@ -118,13 +120,13 @@ def _unwrapped(graph: Mapping[str, object]) -> Mapping[str, object]:
 def _misshapen(graph: Mapping[str, object]) -> Iterator[str]:
     for node_id, node in graph.items():
         if not isinstance(node, dict):
-            yield f"node {safety.shown(node_id)} is no object"
+            yield f"node {shown(node_id)} is no object"
         elif not isinstance(node.get("class_type"), str) or not node["class_type"]:
-            yield f"node {safety.shown(node_id)} has no class_type"
+            yield f"node {shown(node_id)} has no class_type"
         elif not _NODE_CLASS.fullmatch(node["class_type"]):
-            yield f"node {safety.shown(node_id)} has no readable class_type"
+            yield f"node {shown(node_id)} has no readable class_type"
         elif not isinstance(node.get("inputs"), dict):
-            yield f"node {safety.shown(node_id)} has no inputs"
+            yield f"node {shown(node_id)} has no inputs"
 
 
 def _unsafe(graph: Graph) -> Iterator[str]:
@@ -134,7 +136,7 @@ def _unsafe(graph: Graph) -> Iterator[str]:
     for node_id in graph:
         for name, (source, _) in graphs.links(graph, node_id):
             if source not in graph:
-                yield f"node {node_id} links {name} to the absent node {safety.shown(source)}"
+                yield f"node {node_id} links {name} to the absent node {shown(source)}"
 
 
 def _ends(graph: Graph, info: ObjectInfo) -> Iterator[str]:
@@ -142,7 +144,8 @@ def _ends(graph: Graph, info: ObjectInfo) -> Iterator[str]:
     ends = [
         node_id
         for node_id in graph
-        if class_of(graph, node_id) in _OUTPUTS or hosts.is_output(info, class_of(graph, node_id))
+        if class_of(graph, node_id) in _OUTPUTS
+        or object_info.is_output(info, class_of(graph, node_id))
     ]
     videos = [node_id for node_id in ends if class_of(graph, node_id) in SAVERS]
     if not videos:
@@ -168,8 +171,8 @@ def _ends(graph: Graph, info: ObjectInfo) -> Iterator[str]:
 def _paid(graph: Graph, info: ObjectInfo) -> Iterator[str]:
     for node_id in graph:
         kind = class_of(graph, node_id)
-        known = hosts.knows(info, kind)
-        if hosts.is_paid(info, kind) or (not known and _PAID.fullmatch(kind)):
+        known = object_info.knows(info, kind)
+        if object_info.is_paid(info, kind) or (not known and _PAID.fullmatch(kind)):
             yield f"node {node_id} ({kind}) calls a paid service"
 
 
@@ -229,7 +232,7 @@ def _models(graph: Graph, info: ObjectInfo) -> tuple[str, ...]:
         if isinstance(each.value, str) and (still or graphs.is_model_file(each.value)):
             found[each.value] = None
             continue
-        declared = hosts.inputs(info, each.class_type, graphs.inputs_of(graph, each.node))
+        declared = object_info.inputs(info, each.class_type, graphs.inputs_of(graph, each.node))
         choices = declared[each.name].choices if each.name in declared else None
         if isinstance(each.value, str) and any(graphs.is_model_file(one) for one in choices or ()):
             found[each.value] = None

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from actors.provider_registry import hosts
-from actors.provider_registry.graphs import (
+from actors.provider_registry.rules import is_the_agents
+from actors.provider_registry.wiring import Place, Wiring
+from schemas.base import Scalar
+from schemas.routing import ParameterRule
+from workflows import object_info
+from workflows.graphs import (
     Graph,
     ancestors,
     class_of,
@@ -20,11 +24,8 @@ from actors.provider_registry.graphs import (
     link_of,
     literals,
 )
-from actors.provider_registry.hosts import Declared, ObjectInfo
-from actors.provider_registry.rules import RULE_LIMIT, TEXT_LENGTH, is_the_agents
-from actors.provider_registry.wiring import Place, Wiring
-from schemas.base import Scalar
-from schemas.routing import ParameterRule
+from workflows.object_info import Declared, ObjectInfo
+from workflows.values import PARAMETERS_LIMIT, TEXT_LENGTH
 
 SEED_MOST: Final = 2**53 - 1
 """A larger number loses digits on its way through JSON."""
@@ -101,7 +102,7 @@ def parameters_of(graph: Graph, info: ObjectInfo, wiring: Wiring, *, output: str
     for place, name in [*taken.items(), *_others(graph, taken, used, wiring)]:
         value = inputs_of(graph, place.node)[place.input]
         made = _rule(graph, info, place, name, value)
-        if made is None or len(rules) >= RULE_LIMIT - len(_SIZES):
+        if made is None or len(rules) >= PARAMETERS_LIMIT - len(_SIZES):
             continue
         free = name if name not in rules else f"{name}_{place.node}"
         rules[free], defaults[free] = made, value  # type: ignore[assignment]  # a rule's literal
@@ -139,14 +140,14 @@ def _rule(
     graph: Graph, info: ObjectInfo, place: Place, name: str, value: object
 ) -> ParameterRule | None:
     kind = class_of(graph, place.node)
-    declared = hosts.inputs(info, kind, inputs_of(graph, place.node)).get(place.input)
+    declared = object_info.inputs(info, kind, inputs_of(graph, place.node)).get(place.input)
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
         return _number(place, name, value, declared)
     if not isinstance(value, str):
         return None
-    if declared is not None and declared.kind == hosts.COMBO:
+    if declared is not None and declared.kind == object_info.COMBO:
         return _choice(place, value, declared)
     if place.input == "text" and len(value) <= TEXT_LENGTH:
         return ParameterRule(node=place.node, input=place.input, type="str", max_length=TEXT_LENGTH)

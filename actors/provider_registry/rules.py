@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from actors.provider_registry.graphs import (
+from schemas.base import Scalar
+from schemas.routing import ParameterRule, ProviderRecord
+from workflows.graphs import (
     LOADERS,
     PREFIX,
     SAVERS,
@@ -17,18 +19,11 @@ from actors.provider_registry.graphs import (
     is_model_file,
     link_of,
 )
-from actors.provider_registry.safety import NUMBER_LIMIT, shown
-from schemas.base import Scalar
-from schemas.routing import ParameterRule, ProviderRecord
+from workflows.values import CHARSETS, NUMBER_LIMIT, PARAMETERS_LIMIT, TEXT_LENGTH, shown
 
 TYPES: Final = frozenset({"int", "float", "bool", "str", "choice"})
-CHARSETS: Final = frozenset({"", "name", "color"})
 RESERVED: Final = frozenset({"input_width", "input_height", "input_frames"})
 """Parameters the agent fills from the clip; nobody else may give them."""
-TEXT_LENGTH: Final = 200
-"""Characters of a text whose rule says nothing else."""
-RULE_LIMIT: Final = 64
-"""Parameters of one provider."""
 
 _NUMBERS: Final = frozenset({"int", "float"})
 
@@ -46,8 +41,8 @@ def misfit(rule: ParameterRule, value: Scalar) -> str:
 
 def faults(record: ProviderRecord) -> Iterator[str]:
     """Yield what is wrong with a record's parameters, one sentence each."""
-    if len(record.parameter_rules) > RULE_LIMIT:
-        yield f"{len(record.parameter_rules)} parameters are more than {RULE_LIMIT}"
+    if len(record.parameter_rules) > PARAMETERS_LIMIT:
+        yield f"{len(record.parameter_rules)} parameters are more than {PARAMETERS_LIMIT}"
     for name, rule in record.parameter_rules.items():
         yield from (f"parameter {name}: {fault}" for fault in _rule(record, rule))
     for name, value in record.default_parameters.items():

@@ -11,26 +11,25 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from actors.provider_registry.graphs import LOADERS, PREFIX, STILLS, Graph, Literal, literals
+from workflows.graphs import LOADERS, PREFIX, STILLS, Graph, Literal, literals
+from workflows.values import (
+    EMBEDDING,
+    NUMBER_LIMIT,
+    PLAIN_NAME,
+    is_encodable,
+    leads_elsewhere,
+    shown,
+)
 
 NODE_LIMIT: Final = 200
 GRAPH_BYTES: Final = 512 * 1024
 """Of a graph as JSON; a message of the bus holds twice as much."""
 TEXT_LIMIT: Final = 16 * 1024
 """Characters of one text in a graph; a shader is the longest there is."""
-NUMBER_LIMIT: Final = 2**64
 DEPTH_LIMIT: Final = 8
 """Objects within objects; ComfyUI has two."""
-SHOWN: Final = 60
-"""Characters of a wrong value that are repeated in the message."""
 
 _NODE_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,64}")
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_ABSOLUTE: Final = re.compile(r"[/\\~]|[A-Za-z]:[/\\]")
-_UPWARDS: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
-_OTHER_FOLDER: Final = re.compile(r"\[(input|output|temp)\]\s*$")
-_EMBEDDING: Final = re.compile(r"embedding\s*:", re.I)
 _SHADER: Final = "fragment_shader"
 
 
@@ -50,14 +49,6 @@ def unsafe(graph: Graph, *, words: Collection[str] = ()) -> Iterator[str]:
             yield f"{place} {why}"
 
 
-def shown(value: object) -> str:
-    """Return a value for a message, short whatever it is."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > NUMBER_LIMIT:
-        return "a huge number"
-    told = repr(value[:SHOWN] if isinstance(value, str) else value)
-    return told if len(told) <= SHOWN + 2 else told[:SHOWN] + "…"
-
-
 def _wrong(literal: Literal, *, is_words: bool) -> str:
     value = literal.value
     if isinstance(value, str):
@@ -70,33 +61,22 @@ def _wrong_text(literal: Literal, value: str, *, is_words: bool) -> str:
         return f"has {len(value)} characters, more than {TEXT_LIMIT}"
     if "\x00" in value:
         return "holds a null character"
-    if not _encodes(value):
+    if not is_encodable(value):
         return "holds half a character"
     if is_words:
-        return "names an embedding file" if _EMBEDDING.search(value) else ""
+        return "names an embedding file" if EMBEDDING.search(value) else ""
     if literal.name == _SHADER:
         return ""
-    if STILLS.get(literal.class_type) == literal.name and not _PLAIN_NAME.fullmatch(value):
+    if STILLS.get(literal.class_type) == literal.name and not PLAIN_NAME.fullmatch(value):
         return f"is no plain file name: {shown(value)}"
     if literal.name in (PREFIX, LOADERS.get(literal.class_type)):
-        return f"leads elsewhere: {shown(value)}" if _leads_elsewhere(value) else ""
-    return _kind_of_place(value)
+        return f"leads elsewhere: {shown(value)}" if leads_elsewhere(value) else ""
+    return _place(value)
 
 
-def _leads_elsewhere(value: str) -> bool:
-    return bool(_kind_of_place(value))
-
-
-def _kind_of_place(value: str) -> str:
-    if _URL.search(value):
-        return f"is a URL: {shown(value)}"
-    if _ABSOLUTE.match(value):
-        return f"is an absolute path: {shown(value)}"
-    if _UPWARDS.search(value):
-        return f"leads out of its folder: {shown(value)}"
-    if _OTHER_FOLDER.search(value):
-        return f"names another folder: {shown(value)}"
-    return ""
+def _place(value: str) -> str:
+    why = leads_elsewhere(value)
+    return f"{why}: {shown(value)}" if why else ""
 
 
 def _wrong_value(value: object, *, depth: int) -> str:
@@ -107,9 +87,7 @@ def _wrong_value(value: object, *, depth: int) -> str:
     if isinstance(value, (int, float)) and abs(value) > NUMBER_LIMIT:
         return "is a huge number"
     if isinstance(value, str):
-        return (
-            _kind_of_place(value) if len(value) <= TEXT_LIMIT else "holds a text that is too long"
-        )
+        return _place(value) if len(value) <= TEXT_LIMIT else "holds a text that is too long"
     parts: list[object] = []
     if isinstance(value, Mapping):
         parts = list(value.values())
@@ -117,11 +95,3 @@ def _wrong_value(value: object, *, depth: int) -> str:
         parts = value
     found = (_wrong_value(part, depth=depth + 1) for part in parts)
     return next(filter(None, found), "")
-
-
-def _encodes(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

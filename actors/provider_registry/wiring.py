@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from actors.provider_registry.graphs import (
+from workflows.graphs import (
     Graph,
     Link,
     ancestors,

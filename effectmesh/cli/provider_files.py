@@ -9,9 +9,9 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from actors.provider_registry import graphs
 from effectmesh.cli.console import USAGE, fail
 from schemas.routing import ProviderRecord
+from workflows import graphs
 
 FILE_BYTES: Final = 8 * 1024 * 1024
 """No record and no graph is larger."""

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gpu_agent.dialect import ObjectInfo
 from gpu_agent.fit import Fit
 from gpu_agent.providers.graphs import Graph
 from schemas.tasks import ExecutionTask
+from workflows.object_info import ObjectInfo
 
 
 class ClipInfo(Struct, frozen=True, kw_only=True):

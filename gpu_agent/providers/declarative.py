@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Final
 
-from gpu_agent.dialect import ObjectInfo
 from gpu_agent.errors import ParametersRefusedError
 from gpu_agent.fit import Fit, fit
 from gpu_agent.providers import graphs, parameters
@@ -15,6 +14,8 @@ from gpu_agent.providers.graphs import Graph
 from schemas.base import Scalar
 from schemas.routing import ProviderRecord
 from schemas.tasks import ExecutionTask
+from workflows.object_info import ObjectInfo
+from workflows.values import shown
 
 __all__ = ["AGNOSTIC", "ClipInfo", "DeclarativeProvider", "Graph", "ProviderAdapter"]
 
@@ -70,7 +71,7 @@ class DeclarativeProvider:
                 raise ParametersRefusedError(f"parameter {name} is filled from the clip")
             if name not in rules and name not in AGNOSTIC:
                 raise ParametersRefusedError(
-                    f"{self._record.provider_id} has no parameter {parameters.told(name)}"
+                    f"{self._record.provider_id} has no parameter {shown(name)}"
                 )
         asked = {name: value for name, value in task.parameters.items() if value is not None}
         merged = {**self._record.default_parameters, **asked, **of_the_clip}

@@ -7,31 +7,19 @@ output are named by the agent, and nothing else in it leads to a file outside th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from gpu_agent.errors import Fault, RenderFailedError
 from schemas.routing import ParameterRule
+from workflows.graphs import LOADERS, PREFIX, STILLS
+from workflows.values import PLAIN_NAME, leads_elsewhere, shown
 
 Graph = dict[str, dict[str, object]]
 """ComfyUI's API format: node id to ``{class_type, inputs}``."""
 
-CLIP_INPUTS: Final[Mapping[str, str]] = {"LoadVideo": "file", "VHS_LoadVideo": "video"}
-"""Loaders of a video in the host's input folder, and the input that names it."""
-STILL_INPUTS: Final[Mapping[str, str]] = {"LoadImage": "image", "LoadImageMask": "image"}
-"""Loaders of a still that the host's operator put there; only a record can name it."""
-PREFIX: Final = "filename_prefix"
-"""How every saver calls the place it writes to."""
-
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 _PROSE: Final = frozenset({"text", "fragment_shader"})
 """Inputs in which a slash is no path: words for an encoder, a program for the GPU."""
-_ELSEWHERE: Final = re.compile(
-    r"^[/\\~]|^[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]*://|(^|[/\\])\.\.([/\\]|$)"
-    r"|\[(input|output|temp)\]\s*$"
-)
-"""An absolute path, a URL, a way up, or ComfyUI's way to name another folder."""
 
 
 def inputs_of(graph: Graph, node_id: str) -> dict[str, object]:
@@ -65,7 +53,7 @@ def check_rules(graph: Graph, rules: Mapping[str, ParameterRule]) -> None:
     """
     for name, rule in rules.items():
         class_type = str(graph.get(rule.node, {}).get("class_type"))
-        files = (CLIP_INPUTS.get(class_type), STILL_INPUTS.get(class_type), PREFIX)
+        files = (LOADERS.get(class_type), STILLS.get(class_type), PREFIX)
         if rule.input in files:
             raise refused(f"parameter {name} would set {rule.input!r} of a {class_type}")
 
@@ -74,7 +62,7 @@ def place_files(graph: Graph, *, clip: str, prefix: str) -> None:
     """Name the clip in every loader and the agent's own place in every saver."""
     for node_id, node in graph.items():
         inputs = inputs_of(graph, node_id)
-        if (key := CLIP_INPUTS.get(str(node.get("class_type")))) is not None:
+        if (key := LOADERS.get(str(node.get("class_type")))) is not None:
             inputs[key] = clip
         if PREFIX in inputs:
             inputs[PREFIX] = prefix
@@ -91,10 +79,10 @@ def check_files(graph: Graph) -> None:
         for name, value in _texts(inputs_of(graph, node_id)):
             if name in _PROSE:
                 continue
-            if STILL_INPUTS.get(class_type) == name and not _PLAIN_NAME.fullmatch(value):
-                raise refused(f"node {node_id} loads {value[:60]!r}, which is no plain file name")
-            if _ELSEWHERE.search(value):
-                raise refused(f"input {name!r} of node {node_id} leads elsewhere: {value[:60]!r}")
+            if STILLS.get(class_type) == name and not PLAIN_NAME.fullmatch(value):
+                raise refused(f"node {node_id} loads {shown(value)}, which is no plain file name")
+            if leads_elsewhere(value):
+                raise refused(f"input {name!r} of node {node_id} leads elsewhere: {shown(value)}")
 
 
 def refused(why: str) -> RenderFailedError:

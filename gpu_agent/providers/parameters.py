@@ -15,27 +15,14 @@ from typing import Final
 from gpu_agent.errors import ParametersRefusedError
 from schemas.base import Scalar
 from schemas.routing import ParameterRule
+from workflows.values import CHARSETS, EMBEDDING, NUMBER_LIMIT, PARAMETERS_LIMIT, TEXT_LENGTH, shown
 
 PROMPT_BYTES: Final = 8_192
 """Of one prompt in UTF-8; the platform's own prompts are a sixth of it."""
-TEXT_LENGTH: Final = 200
-"""Characters of a text parameter whose rule says nothing else."""
-NUMBER_LIMIT: Final = 2**64
-"""No input of a ComfyUI node takes a larger number."""
-PARAMETERS_LIMIT: Final = 64
-"""Parameters of one task."""
 
 _DIGITS: Final = 6
 """Of a scaled number, so that a graph does not hang on the last bit."""
-_TOLD: Final = 60
-"""Characters of a refused value that are repeated in the message."""
 _LEADS_TO_A_FILE: Final = re.compile(r"[/\\\[\]]|\.\.|^~|^[A-Za-z]:")
-_EMBEDDING: Final = re.compile(r"embedding\s*:", re.IGNORECASE)
-_CHARSETS: Final[Mapping[str, re.Pattern[str]]] = {
-    "": re.compile(r"[^\x00-\x1f\x7f]*"),
-    "name": re.compile(r"[A-Za-z0-9_.-]*"),
-    "color": re.compile(r"#[0-9A-Fa-f]{6}"),
-}
 
 
 def check_count(parameters: Mapping[str, object]) -> None:
@@ -81,57 +68,49 @@ def words(name: str, text: str) -> str:
         raise ParametersRefusedError(f"the {name} has {size} bytes, more than {PROMPT_BYTES}")
     if "\x00" in text:
         raise ParametersRefusedError(f"the {name} holds a null character")
-    if _EMBEDDING.search(text):
+    if EMBEDDING.search(text):
         raise ParametersRefusedError(f"the {name} names an embedding file")
     return text
 
 
-def told(value: object) -> str:
-    """Return a value for a message, short whatever it is."""
-    if isinstance(value, int) and abs(value) > NUMBER_LIMIT:
-        return "a huge number"
-    shown = repr(value[:_TOLD] if isinstance(value, str) else value)
-    return shown if len(shown) <= _TOLD + 2 else shown[:_TOLD] + "…"
-
-
 def _choice(name: str, value: Scalar, rule: ParameterRule) -> Scalar:
     if not isinstance(value, str) or value not in rule.choices:
-        raise ParametersRefusedError(f"parameter {name} cannot be {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} cannot be {shown(value)}")
     return value
 
 
 def _switch(name: str, value: Scalar) -> bool:
     if not isinstance(value, bool):
-        raise ParametersRefusedError(f"parameter {name} is neither true nor false: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is neither true nor false: {shown(value)}")
     return value
 
 
 def _text(name: str, value: Scalar, rule: ParameterRule) -> str:
     if not isinstance(value, str):
-        raise ParametersRefusedError(f"parameter {name} is no text: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is no text: {shown(value)}")
     limit = rule.max_length or TEXT_LENGTH
     if len(value) > limit:
         raise ParametersRefusedError(f"parameter {name} has {len(value)} characters, not {limit}")
-    allowed = _CHARSETS.get(rule.charset)
+    allowed = CHARSETS.get(rule.charset)
     if allowed is None or not allowed.fullmatch(value):
         kind = rule.charset or "printable text"
-        raise ParametersRefusedError(f"parameter {name} is no {kind}: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is no {kind}: {shown(value)}")
     if _LEADS_TO_A_FILE.search(value):
-        raise ParametersRefusedError(f"parameter {name} may not lead to a file: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} may not lead to a file: {shown(value)}")
     return words(f"parameter {name}", value)
 
 
 def _number(name: str, value: Scalar, rule: ParameterRule) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-        raise ParametersRefusedError(f"parameter {name} is no number: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is no number: {shown(value)}")
     if abs(value) > NUMBER_LIMIT or not math.isfinite(value):
-        raise ParametersRefusedError(f"parameter {name} is too large: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is too large: {shown(value)}")
     if rule.minimum is not None and value < rule.minimum:
-        raise ParametersRefusedError(f"parameter {name} is below {rule.minimum:g}: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is below {rule.minimum:g}: {shown(value)}")
     if rule.maximum is not None and value > rule.maximum:
-        raise ParametersRefusedError(f"parameter {name} is above {rule.maximum:g}: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is above {rule.maximum:g}: {shown(value)}")
     if rule.type == "int" and value != int(value):
-        raise ParametersRefusedError(f"parameter {name} is no whole number: {told(value)}")
+        raise ParametersRefusedError(f"parameter {name} is no whole number: {shown(value)}")
     return _scaled(value, rule)
 
 

@@ -43,7 +43,7 @@ def test_the_layers_are_under_contract() -> None:
         "effectmesh",
         "gateway | gpu_agent",
         "actors",
-        "economics | media | subjects",
+        "economics | media | subjects | workflows",
         "schemas",
     ]
 

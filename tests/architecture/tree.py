@@ -15,6 +15,7 @@ PACKAGES: Final = (
     "subjects",
     "economics",
     "media",
+    "workflows",
     "actors",
     "gateway",
     "gpu_agent",

@@ -6,16 +6,14 @@ import pytest
 
 from gpu_agent.errors import ParametersRefusedError
 from gpu_agent.providers.parameters import (
-    NUMBER_LIMIT,
     PROMPT_BYTES,
-    TEXT_LENGTH,
     check_count,
     fitted,
-    told,
     words,
 )
 from schemas.base import Scalar
 from schemas.routing import ParameterRule
+from workflows.values import NUMBER_LIMIT, TEXT_LENGTH, shown
 
 LONGEST_MESSAGE = 200
 
@@ -165,7 +163,7 @@ def test_no_task_brings_thousands_of_parameters() -> None:
 
 def test_a_refused_value_is_told_in_few_letters() -> None:
     """Python itself refuses to print an integer of 5000 digits."""
-    assert told(10**5000) == "a huge number"
-    assert told(NUMBER_LIMIT + 1) == "a huge number"
-    assert len(told("x" * 10_000)) < LONGEST_MESSAGE
-    assert told(0.25) == "0.25"
+    assert shown(10**5000) == "a huge number"
+    assert shown(NUMBER_LIMIT + 1) == "a huge number"
+    assert len(shown("x" * 10_000)) < LONGEST_MESSAGE
+    assert shown(0.25) == "0.25"

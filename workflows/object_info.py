@@ -114,7 +114,7 @@ def _declared(declared: object, *, required: bool) -> Declared | None:
         return None
     return Declared(
         kind=kind,
-        required=required and kind != GROWING,
+        required=required,
         choices=_choices(kind, options),
         minimum=_number(options.get("min")),
         maximum=_number(options.get("max")),
