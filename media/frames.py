@@ -31,6 +31,7 @@ MAX_FRAMES: Final = 4_000
 MAX_PIXELS: Final = 4096 * 2304
 FULL_FRAMES: Final = 16
 """Most full-size luma frames that are kept of one clip."""
+COLOUR_SIDE: Final = 640
 _FULL_EVERY: Final = 8
 _THREADS: Final = 2
 _FALLBACK_RATE: Final = 25.0
@@ -64,6 +65,8 @@ class Footage:
     full: tuple[Pixels, ...]
     full_at: tuple[int, ...]
     """Which frames the full-size ones are."""
+    colour: tuple[Pixels, ...] = ()
+    """The same frames in colour, the long side at most ``COLOUR_SIDE``; only when asked for."""
     damaged: bool = False
     """Decoding stopped early; what came before is here."""
 
@@ -87,12 +90,16 @@ def small_size(width: int, height: int) -> tuple[int, int]:
 
 
 def load(
-    file: Path | int, *, size: tuple[int, int] | None = None, until_ms: float = math.inf
+    file: Path | int,
+    *,
+    size: tuple[int, int] | None = None,
+    until_ms: float = math.inf,
+    colour: bool = False,
 ) -> Footage:
     """Decode a clip, given by its path or as an open file by number.
 
     ``size`` forces the size of the small frames, to compare two clips; after ``until_ms`` nothing
-    is decoded.
+    is decoded; ``colour`` keeps the sampled frames in colour too.
 
     Raises:
         UnreadableFootageError: no video, no frame, or more frames than ``MAX_FRAMES``.
@@ -101,7 +108,7 @@ def load(
         with _opened(file) as container:
             if not container.streams.video:
                 raise UnreadableFootageError("the file has no pictures")
-            return _read(container, size, until_ms)
+            return _read(container, size, until_ms, colour=colour)
     except FFmpegError as error:
         raise UnreadableFootageError(f"the file cannot be decoded: {error.strerror}") from error
     except MemoryError as error:
@@ -116,7 +123,9 @@ def _opened(file: Path | int) -> InputContainer:
     return av.open("fd:", options=options)
 
 
-def _read(container: InputContainer, size: tuple[int, int] | None, until_ms: float) -> Footage:
+def _read(
+    container: InputContainer, size: tuple[int, int] | None, until_ms: float, *, colour: bool
+) -> Footage:
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None or not 0 < context.width * context.height <= MAX_PIXELS:
@@ -131,6 +140,7 @@ def _read(container: InputContainer, size: tuple[int, int] | None, until_ms: flo
     small: list[Pixels] = []
     full: list[Pixels] = []
     full_at: list[int] = []
+    coloured: list[Pixels] = []
     damaged = False
     try:
         for frame in _bounded(container, stream):
@@ -143,6 +153,8 @@ def _read(container: InputContainer, size: tuple[int, int] | None, until_ms: flo
             if index % every == every // 2 and len(full) < FULL_FRAMES:
                 full.append(_luma(frame))
                 full_at.append(index)
+                if colour:
+                    coloured.append(_bgr(frame, _within(frame.width, frame.height, COLOUR_SIDE)))
     except FFmpegError:
         damaged = True
     if not small:
@@ -157,6 +169,7 @@ def _read(container: InputContainer, size: tuple[int, int] | None, until_ms: flo
         small=np.stack(small),
         full=tuple(full),
         full_at=tuple(full_at),
+        colour=tuple(coloured),
         damaged=damaged,
     )
 
@@ -183,6 +196,11 @@ def _frame_ms(stamps: NDArray[np.float64], rate: float) -> float:
     if len(stamps) < 2:
         return 1000.0 / rate
     return max(1.0, float(np.median(np.diff(stamps))))
+
+
+def _within(width: int, height: int, side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(width, height))
+    return max(16, round(width * scale)), max(16, round(height * scale))
 
 
 def _bgr(frame: VideoFrame, size: tuple[int, int]) -> Pixels:

@@ -80,7 +80,8 @@ def _clear(folder: Path) -> None:
 
 def _scores(derived: Derived, model: ScreenModel) -> tuple[float, ...] | None:
     """Return the scores of the samples; none when this installation cannot score."""
-    from media.nudity import ModelChangedError, nudity_scores
+    from media.inference import ModelChangedError
+    from media.nudity import nudity_scores
 
     try:
         return nudity_scores(derived.samples, Path(model.path), model.sha256)

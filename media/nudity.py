@@ -7,28 +7,20 @@ Trained on photographs: a cartoon or a close-up of arms may score, so a score is
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from media.inference import open_network, read_model
 
 _CROP: Final = 224
 _JPEG_QUALITY: Final = 75
 """The model was trained on pictures that had been JPEGs of this kind."""
 _MEAN_BGR: Final = np.array([104, 117, 123], np.float32)
 _THREADS: Final = 2
-
-
-class ModelChangedError(ValueError):
-    """The file is not the model it is said to be."""
-
-    def __init__(self, path: Path, found: str) -> None:
-        super().__init__(f"the checksum of {path} is {found}")
-        self.path = path
 
 
 def nudity_scores(samples: list[NDArray[np.uint8]], path: Path, sha256: str) -> tuple[float, ...]:
@@ -39,18 +31,7 @@ def nudity_scores(samples: list[NDArray[np.uint8]], path: Path, sha256: str) -> 
         OSError: the file is not there.
         ModelChangedError: it is another file.
     """
-    # an extra that is slow to load, and has no types
-    runtime: Any = importlib.import_module("onnxruntime")
-
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ModelChangedError(path, found)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    session: Any = runtime.InferenceSession(
-        content, sess_options=options, providers=["CPUExecutionProvider"]
-    )
+    session = open_network(read_model(path, sha256), threads=_THREADS)
     name = session.get_inputs()[0].name
     return tuple(
         round(float(session.run(None, {name: prepared(sample)[None]})[0][0][1]), 4)

@@ -58,6 +58,23 @@ class Scene(Struct, frozen=True, kw_only=True):
     brightness: UnitInterval = 0.5
     motion: UnitInterval = 0.0
     colors: tuple[str, ...] = ()
+    camera: str = ""
+    """``static``, ``pan_left``, ``pan_right``, ``tilt_up``, ``tilt_down``, ``zoom_in``,
+    ``zoom_out``, ``roll`` or ``handheld``."""
+    subject_motion: UnitInterval = 0.0
+    """How much moves before the camera, its own move taken away."""
+    people: bool = False
+    text: bool = False
+    """Words can be seen."""
+    object_confidence: dict[str, float] = {}
+
+
+class Eligibility(Struct, frozen=True, kw_only=True):
+    """Whether an effect type makes sense for a clip, and why."""
+
+    effect_type: str
+    eligible: bool
+    reason: str
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
@@ -72,6 +89,12 @@ class Analysis(Struct, frozen=True, kw_only=True):
     degraded: bool = False
     """True when a model was missing and heuristics answered instead."""
     analyzer_version: str = ""
+    style_runner_up: str = ""
+    effect_confidence: dict[str, float] = {}
+    eligibility: tuple[Eligibility, ...] = ()
+    """Every effect type that is known, the ones that do not fit too."""
+    described_by: str = ""
+    """The captioner whose words the descriptions are; empty for measured ones."""
 
 
 class AnalyzedContent(Struct, frozen=True, kw_only=True):
@@ -90,6 +113,9 @@ class PromptVariant(Struct, frozen=True, kw_only=True):
     parameters: dict[str, str | int | float | bool | None] = {}
     negative_prompt: str = ""
     template_id: str = ""
+    """``template@version/variant``: whose words these are."""
+    rewritten_by: str = ""
+    """The language model that said them in other words; empty for the template's own."""
 
 
 class GeneratedPrompts(Struct, frozen=True, kw_only=True):
@@ -98,3 +124,5 @@ class GeneratedPrompts(Struct, frozen=True, kw_only=True):
     video_id: VideoId
     prompt_variants: tuple[PromptVariant, ...]
     fallback_used: bool = False
+    notes: tuple[str, ...] = ()
+    """What did not go as it should: a template that failed, a rewriter that was not used."""

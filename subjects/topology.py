@@ -195,7 +195,13 @@ BUCKETS: Final = (
 
 HEARS: Final[dict[Module, tuple[type[Event], ...]]] = {
     Module.CONTENT_ANALYSIS: (events.VideoIngested,),
-    Module.PROMPT_GENERATION: (events.ContentAnalyzed,),
+    Module.PROMPT_GENERATION: (
+        events.ContentAnalyzed,
+        events.TestBatchDispatched,
+        events.QualityEvaluated,
+        events.BestResultSelected,
+        events.JobEnded,
+    ),
     Module.ORCHESTRATOR: (
         events.VideoIngested,
         events.VideoRejected,

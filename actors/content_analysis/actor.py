@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.content_analysis import core
-from actors.content_analysis.ports import Analyzer
+from actors.content_analysis.ports import AnalysisCache, Analyzer, Captioner
 from actors.runtime.contract import Clock, Said
 from actors.runtime.follow import follow
 from media.analysis import Sighting
@@ -14,7 +14,7 @@ from media.errors import InvalidUriError, MediaNotFoundError
 from media.frames import UnreadableFootageError
 from media.store import MediaStore
 from schemas.events import AnalysisFailed, ContentAnalyzed, VideoIngested
-from schemas.video import AnalyzedContent
+from schemas.video import Analysis, AnalyzedContent, Video
 
 ATTEMPTS: Final = 4
 """The first try and three more, as the specification asks. A file that is not readable now may be
@@ -28,29 +28,63 @@ class ContentAnalysis:
 
     Hears:    VideoIngested
     Says:     ContentAnalyzed, or AnalysisFailed after its retries
-    Owns:     nothing; its answer is the event
+    Owns:     ``content_analysis.analysis``: what was said about which bytes, by version
     Repeats:  harmless; the same clip gives the same answer under the same event_id
     """
 
-    def __init__(self, *, store: MediaStore, analyzer: Analyzer, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: MediaStore,
+        analyzer: Analyzer,
+        clock: Clock,
+        cache: AnalysisCache | None = None,
+        captioner: Captioner | None = None,
+    ) -> None:
         self._store = store
         self._analyzer = analyzer
         self._clock = clock
+        self._cache = cache
+        self._captioner = captioner
 
     async def receive(self, heard: VideoIngested) -> Sequence[Said]:
         """Watch the clip and describe it."""
         video = heard.payload
         try:
-            seen = await self._watch(video.normalized_uri)
+            analysis = await self._analysis(video)
         except (UnreadableFootageError, MediaNotFoundError, InvalidUriError) as error:
             failed = core.failure(video, code=ANALYSIS_FAILED, reason=str(error), hint=_HINT)
             header = follow(heard, AnalysisFailed, at=self._clock.now())
             return [AnalysisFailed(**header, payload=failed)]
-        content = AnalyzedContent(
-            video_id=video.video_id, analysis=core.describe(seen), request=video.request
-        )
+        content = AnalyzedContent(video_id=video.video_id, analysis=analysis, request=video.request)
         header = follow(heard, ContentAnalyzed, at=self._clock.now())
         return [ContentAnalyzed(**header, payload=content)]
+
+    async def _analysis(self, video: Video) -> Analysis:
+        """Return what is remembered about these bytes, else watch and remember."""
+        known = video.metadata.content_hash
+        wanted = core.version(
+            modelled=self._analyzer.modelled,
+            described_by=self._captioner.name if self._captioner is not None else "",
+        )
+        if self._cache is not None and known:
+            found = await self._cache.find(video.tenant_id, known, wanted)
+            if found is not None:
+                return found
+        seen = await self._watch(video.normalized_uri)
+        analysis = await self._described(seen)
+        # a captioner that was silent may speak next time, and half a clip may be whole
+        final = analysis.analyzer_version == wanted and seen.complete
+        if self._cache is not None and known and final:
+            await self._cache.keep(video.tenant_id, known, wanted, analysis)
+        return analysis
+
+    async def _described(self, seen: Sighting) -> Analysis:
+        analysis = core.describe(seen)
+        if self._captioner is None:
+            return analysis
+        said = await self._captioner.captions([shot.still for shot in seen.shots])
+        return core.in_words(analysis, said, by=self._captioner.name)
 
     async def _watch(self, uri: str) -> Sighting:
         """Fetch and measure, again from the start when decoding fails."""

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from effectmesh.cli.prompt_commands import prompt
 from effectmesh.cli.provider_commands import provider
+from effectmesh.cli.quality_commands import quality
+from effectmesh.cli.video_commands import video
 
 app = typer.Typer(
     help="Turns clips into published video effects, and knows what each one earns.",
@@ -29,7 +32,10 @@ dlq = typer.Typer(
 )
 token = typer.Typer(help="Bearer tokens.", no_args_is_help=True, rich_markup_mode=None)
 run = typer.Typer(help="One process of the stack.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(prompt, name="prompt")
 app.add_typer(provider, name="provider")
+app.add_typer(video, name="video")
+app.add_typer(quality, name="quality")
 app.add_typer(ledger, name="ledger")
 app.add_typer(topology, name="topology")
 app.add_typer(dlq, name="dlq")

@@ -31,8 +31,6 @@ from actors.gallery.postgres import PostgresCatalog
 from actors.orchestrator.actor import Orchestrator
 from actors.orchestrator.index import JobAnswers
 from actors.orchestrator.postgres import PostgresJobIndex, PostgresSlots
-from actors.prompt_generation.actor import PromptGeneration
-from actors.prompt_generation.files import TemplateFiles
 from actors.provider_registry.postgres import PostgresRecords
 from actors.quality_evaluation.actor import QualityEvaluation
 from actors.quality_evaluation.pixels import PixelJudge
@@ -59,6 +57,7 @@ from effectmesh.processes.catalog import CatalogCare
 from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.processes.fleet import FleetCare, execution_module
+from effectmesh.processes.prompts import PromptCare
 from effectmesh.processes.vitals import (
     about,
     answering_health,
@@ -139,6 +138,9 @@ async def _run(
         for module in MEASURING
     }
     providers = CatalogCare(bus=buses[Module.PROVIDER_REGISTRY], pool=pool, registry=registry)
+    prompts = PromptCare(
+        settings, bus=buses[Module.PROMPT_GENERATION], pool=pool, clock=SystemClock()
+    )
     hosted = modules(
         settings,
         buses=buses,
@@ -148,6 +150,7 @@ async def _run(
         tracker=tracker,
         telemetry=telemetry,
         providers=providers,
+        prompts=prompts,
     )
     fleet = FleetCare(settings, bus=buses[Module.EXECUTION], registry=registry, routing=routing)
     indexer = _indexer(buses[Module.ORCHESTRATOR], pool, declared, dice, tracer)
@@ -173,6 +176,8 @@ async def _run(
         for name, run in providers.parts():
             background.start_soon(keep, name, run)
         for name, run in fleet.parts():
+            background.start_soon(keep, name, run)
+        for name, run in prompts.parts():
             background.start_soon(keep, name, run)
         background.start_soon(keep, "sweeper", _sweeper(buses, telemetry).run)
         for module, producer in telemetry.items():
@@ -203,6 +208,7 @@ def modules(
     tracker: Tracker,
     telemetry: Mapping[Module, TelemetryProducer],
     providers: CatalogCare,
+    prompts: PromptCare,
 ) -> Sequence[Hosted]:
     """Return the ten modules, built."""
     clock = SystemClock()
@@ -233,7 +239,6 @@ def modules(
     analysis = ContentAnalysis(store=store, analyzer=MeasuringAnalyzer(), clock=clock)
     engine = EconomicEngine(ledger=ledger, book=PRICES, clock=clock)
     approval = Approval(queue=queue, notifications=notifications, clock=clock)
-    prompts = PromptGeneration(templates=TemplateFiles(), clock=clock)
     execution = execution_module(
         buses[Module.EXECUTION],
         say=telemetry[Module.EXECUTION].saying(buses[Module.EXECUTION].say),
@@ -253,7 +258,7 @@ def modules(
     receivers: Mapping[Module, Any] = {
         Module.VIDEO_INTAKE: intake.receive,
         Module.CONTENT_ANALYSIS: analysis.receive,
-        Module.PROMPT_GENERATION: prompts.receive,
+        Module.PROMPT_GENERATION: prompts.module.receive,
         Module.ORCHESTRATOR: _recorded(orchestrator, buses[Module.ORCHESTRATOR]),
         Module.EXECUTION: execution.receive,
         Module.PROVIDER_REGISTRY: providers.module.receive,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
+from msgspec import structs
 
+from actors.content_analysis import core
 from actors.content_analysis.actor import ATTEMPTS, ContentAnalysis
 from actors.content_analysis.measuring import MeasuringAnalyzer
+from actors.content_analysis.memory import MemoryAnalyses
+from actors.content_analysis.ports import Analyzer
 from actors.runtime.contract import FrozenClock
 from media.analysis import Sighting
 from media.frames import UnreadableFootageError
 from media.local_store import LocalMediaStore
-from schemas.events import AnalysisFailed, ContentAnalyzed
+from schemas.events import AnalysisFailed, ContentAnalyzed, VideoIngested
 from tests.builders import effect_request, video_ingested
 from tests.unit.content_analysis.test_core import sighting
 from tests.unit.media_analysis.clips import pan, textured, write_clip
@@ -27,6 +34,7 @@ class ScriptedAnalyzer:
     def __init__(self, *answers: Sighting | UnreadableFootageError) -> None:
         self._answers: Iterator[Sighting | UnreadableFootageError] = iter(answers)
         self.calls = 0
+        self.modelled = False
 
     async def watch(self, clip: Path) -> Sighting:
         """Give the next answer."""
@@ -46,11 +54,137 @@ async def store(tmp_path: Path) -> LocalMediaStore:
     return store
 
 
-def actor(store: LocalMediaStore, analyzer: ScriptedAnalyzer | None = None) -> ContentAnalysis:
+class ScriptedCaptioner:
+    """Says the same words of every picture."""
+
+    name = "chat:test"
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.shown: list[bytes] = []
+
+    async def captions(self, stills: Sequence[bytes]) -> Sequence[str]:
+        """Say them."""
+        self.shown += stills
+        return [self.words] * len(stills)
+
+
+def actor(
+    store: LocalMediaStore,
+    analyzer: Analyzer | None = None,
+    *,
+    cache: MemoryAnalyses | None = None,
+    captioner: ScriptedCaptioner | None = None,
+) -> ContentAnalysis:
     """Return the actor with the real analyzer or a scripted one."""
     return ContentAnalysis(
-        store=store, analyzer=analyzer or MeasuringAnalyzer(), clock=FrozenClock()
+        store=store,
+        analyzer=analyzer or MeasuringAnalyzer(),
+        clock=FrozenClock(),
+        cache=cache,
+        captioner=captioner,
     )
+
+
+def hashed(content_hash: str = "ab" * 32) -> VideoIngested:
+    """Return an upload whose bytes are known."""
+    heard = video_ingested()
+    metadata = structs.replace(heard.payload.metadata, content_hash=content_hash)
+    return structs.replace(heard, payload=structs.replace(heard.payload, metadata=metadata))
+
+
+async def test_known_bytes_are_not_watched_again(store: LocalMediaStore) -> None:
+    """The second job on one clip costs nothing and hears the same."""
+    cache, analyzer = MemoryAnalyses(), ScriptedAnalyzer(sighting())
+
+    [first] = await actor(store, analyzer, cache=cache).receive(hashed())
+    [again] = await actor(store, analyzer, cache=cache).receive(hashed())
+
+    assert first == again
+    assert analyzer.calls == 1
+
+
+async def test_another_analyzer_watches_again(
+    store: LocalMediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed version, or a model where there was none, is another answer."""
+    cache, analyzer = MemoryAnalyses(), ScriptedAnalyzer(*[sighting()] * 3)
+    await actor(store, analyzer, cache=cache).receive(hashed())
+
+    monkeypatch.setattr(core, "ANALYZER_VERSION", "measured-next")
+    await actor(store, analyzer, cache=cache).receive(hashed())
+    analyzer.modelled = True
+    await actor(store, analyzer, cache=cache).receive(hashed())
+
+    assert analyzer.calls == 3
+
+
+async def test_bytes_without_a_hash_are_never_remembered(store: LocalMediaStore) -> None:
+    """Or every such clip would be the same one."""
+    cache, analyzer = MemoryAnalyses(), ScriptedAnalyzer(sighting(), sighting(speed=0.3))
+
+    [first] = await actor(store, analyzer, cache=cache).receive(video_ingested())
+    [other] = await actor(store, analyzer, cache=cache).receive(video_ingested())
+
+    assert first != other
+
+
+async def test_half_a_clip_is_not_remembered(store: LocalMediaStore) -> None:
+    """The other half may be there next time."""
+    torn = replace(sighting(), complete=False)
+    cache, analyzer = MemoryAnalyses(), ScriptedAnalyzer(torn, sighting())
+
+    await actor(store, analyzer, cache=cache).receive(hashed())
+    await actor(store, analyzer, cache=cache).receive(hashed())
+
+    assert analyzer.calls == 2
+
+
+async def test_a_captioner_describes_and_is_named(store: LocalMediaStore) -> None:
+    """With real pictures of the clip's own scenes."""
+    captioner = ScriptedCaptioner("a  quiet\nroom")
+
+    [said] = await actor(store, captioner=captioner).receive(video_ingested())
+
+    assert isinstance(said, ContentAnalyzed)
+    assert {scene.description for scene in said.payload.analysis.scenes} == {"a quiet room"}
+    assert said.payload.analysis.described_by == "chat:test"
+    assert len(captioner.shown) == 2
+    assert all(still.startswith(b"\xff\xd8") for still in captioner.shown)
+
+
+async def test_a_silent_captioner_leaves_our_words_and_is_asked_again(
+    store: LocalMediaStore,
+) -> None:
+    """Its outage must not be remembered as its answer."""
+    cache, silent = MemoryAnalyses(), ScriptedCaptioner("")
+    analyzer = ScriptedAnalyzer(sighting(), sighting())
+
+    [said] = await actor(store, analyzer, cache=cache, captioner=silent).receive(hashed())
+    await actor(store, analyzer, cache=cache, captioner=silent).receive(hashed())
+
+    assert isinstance(said, ContentAnalyzed)
+    assert said.payload.analysis.scenes[0].description.startswith("evenly lit")
+    assert said.payload.analysis.described_by == ""
+    assert analyzer.calls == 2
+
+
+async def test_the_loop_stays_free_while_a_clip_is_watched(store: LocalMediaStore) -> None:
+    """Heartbeats and other messages must not wait for pixels."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await anyio.lowlevel.checkpoint()
+            ticks += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tick)
+        await actor(store).receive(video_ingested())
+        group.cancel_scope.cancel()
+
+    assert ticks > 100
 
 
 async def test_a_stored_clip_is_described(store: LocalMediaStore) -> None:

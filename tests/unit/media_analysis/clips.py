@@ -59,6 +59,7 @@ def footage(frames: Frames, *, fps: float = FPS, size: tuple[int, int] | None = 
         small=np.stack([cv2.resize(f, small, interpolation=cv2.INTER_AREA) for f in frames]),
         full=tuple(cv2.cvtColor(frames[i], cv2.COLOR_BGR2GRAY) for i in sampled),
         full_at=tuple(sampled),
+        colour=tuple(frames[i] for i in sampled),
     )
 
 

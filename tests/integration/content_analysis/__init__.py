@@ -1,0 +1,1 @@
+"""Content Analysis with real servers and real footage."""
