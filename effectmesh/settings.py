@@ -19,6 +19,9 @@ from effectmesh.embedded.folders import default_home
 PREFIX: Final = "EFFECTMESH_"
 ONLY_FOR_TESTS: Final = frozenset({"EFFECTMESH_TEST_CLIP"})
 
+_FILES: Final = {"nats_users_file", "hash_list", "captioner_key_file", "rewriter_key_file"}
+"""Settings that name a file, which children read from wherever they start."""
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -79,6 +82,33 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the demo tenant's wallet is given once."""
     max_upload_mb: Annotated[int, Meta(ge=1)] = 500
     max_duration_s: Annotated[int, Meta(ge=1)] = 60
+    uploads_per_hour: Annotated[int, Meta(ge=1)] = 120
+    """How many clips one tenant may bring within an hour."""
+    raw_days: Annotated[int, Meta(ge=0)] = 30
+    """How long an upload stays as it came; 0 is for ever."""
+    derived_days: Annotated[int, Meta(ge=0)] = 0
+    """How long what intake made of it stays; 0 is for ever."""
+    refused_days: Annotated[int, Meta(ge=0)] = 7
+    """How long an upload stays that was rejected or blocked; 0 is for ever."""
+    hash_list: str = ""
+    """A file of clips that nobody may use: a SHA-256 or fingerprint and a label on each line."""
+    hold_unscreened: bool = False
+    """Whether a clip that no model looked at waits for an admin."""
+    s3_bucket: str = ""
+    """Where media are kept, in S3 or what speaks its protocol; empty: below ``home``."""
+    s3_endpoint_url: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
+    """A server of your own; empty is AWS."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    """Without keys they are looked for where AWS's tools look."""
+    captioner_url: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
+    """A model that describes pictures, an OpenAI-compatible ``…/v1``; empty: none."""
+    captioner_model: str = ""
+    """What that server calls the model."""
+    captioner_key: str = ""
+    captioner_key_file: str = ""
+    """A file with the server's key, which is then in no process's environment."""
     rewriter_url: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""
     """A language model that rewrites prompts, an OpenAI-compatible ``…/v1``; empty: none."""
     rewriter_model: str = ""
@@ -125,8 +155,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         if value:
             values[field] = value
     values["home"] = str(Path(values.get("home", default_home(environ))).expanduser().absolute())
-    if users := values.get("nats_users_file"):
-        values["nats_users_file"] = str(Path(users).expanduser().absolute())
+    for name in _FILES & values.keys():
+        values[name] = str(Path(values[name]).expanduser().absolute())
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as wrong:

@@ -109,6 +109,11 @@ def routing_key(settings: Settings) -> bytes:
     return secret(settings.home / "routing.key").encode()
 
 
+def media_key(settings: Settings) -> bytes:
+    """Return the key that signs the addresses of media."""
+    return secret(settings.home / "media.key").encode()
+
+
 def _running_file(settings: Settings) -> Path:
     return settings.home / "running.json"
 

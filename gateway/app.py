@@ -76,7 +76,12 @@ def create_app(
     """
     handover = Handover(bus=bus, store=store, settings=settings)
     uploads = Uploads(
-        bus=bus, handover=handover, folder=uploads_dir, clock=clock, settings=settings
+        bus=bus,
+        store=store,
+        handover=handover,
+        folder=uploads_dir,
+        clock=clock,
+        settings=settings,
     )
     tus = TusUploads(handover=handover, folder=uploads_dir, clock=clock, settings=settings)
     jobs = JobDesk(bus=bus, clock=clock, recent=RecentOrders())

@@ -50,7 +50,7 @@ async def show_upload(video_id: FromPath[str], caller: SignedIn, uploads: TheUpl
 async def delete_upload(
     video_id: FromPath[str], caller: SignedIn, uploads: TheUploads
 ) -> Response[None]:
-    """Remove a video: the upload, the clip made of it, its pictures, what is known of it."""
+    """Remove a video: the upload, the clip and pictures made of it, its jobs' renders."""
     await uploads.delete(caller, video_id)
     return Response(None, status_code=204)
 

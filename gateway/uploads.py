@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,14 +29,18 @@ from gateway.ports import Bus
 from gateway.settings import GatewaySettings
 from media.store import MediaStore
 from schemas.asks import (
+    AnalysisForgotten,
     DeleteUpload,
     FindUpload,
+    ForgetAnalysis,
     InspectUpload,
+    ListRenders,
+    RendersListed,
     UploadDeleted,
     UploadFound,
     UploadInspected,
 )
-from schemas.base import TenantId, VideoId
+from schemas.base import JobId, TenantId, VideoId
 from schemas.video import VideoMetadata
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -103,18 +107,20 @@ class Handover:
 
 
 class Uploads:
-    """Plain uploads: one request, one video."""
+    """Plain uploads: one request, one video; and the end of every video."""
 
     def __init__(
         self,
         *,
         bus: Bus,
+        store: MediaStore,
         handover: Handover,
         folder: Path,
         clock: Clock,
         settings: GatewaySettings,
     ) -> None:
         self._bus = bus
+        self._store = store
         self._handover = handover
         self._folder = folder
         self._clock = clock
@@ -162,17 +168,56 @@ class Uploads:
         raise not_found("UNKNOWN_VIDEO", "video", video_id)
 
     async def delete(self, caller: Caller, video_id: str) -> None:
-        """Remove an upload and everything that Video Intake made of it.
+        """Remove an upload and everything that was made of it, but what is published.
+
+        The upload goes last: should this stop half way, asking again finds and removes the rest.
 
         Raises:
-            Refusal: no such upload, or another tenant's.
+            Refusal: no such upload, or another tenant's; or a job of it is under way.
         """
         own_tenant(caller)
         if is_id(video_id):
-            question = DeleteUpload(video_id=VideoId(video_id), tenant_id=caller.tenant_id)
-            if (await self._bus.ask(question, UploadDeleted, timeout=DELETE_TIMEOUT_S)).found:
+            found = VideoId(video_id)
+            removed = await self._remove_renders(caller.tenant_id, found)
+            await self._forget_analysis(caller.tenant_id, found)
+            question = DeleteUpload(video_id=found, tenant_id=caller.tenant_id)
+            answer = await self._bus.ask(question, UploadDeleted, timeout=DELETE_TIMEOUT_S)
+            if answer.found or removed:
                 return
         raise not_found("UNKNOWN_VIDEO", "video", video_id)
+
+    async def _remove_renders(self, tenant_id: TenantId, video_id: VideoId) -> bool:
+        """Remove what the video's jobs rendered; return whether there was anything.
+
+        Raises:
+            Refusal: a job is under way; nothing was removed.
+        """
+        removed = False
+        for uri in await self._renders(tenant_id, video_id):
+            if await self._store.exists(uri):
+                await self._store.delete(uri)
+                removed = True
+        return removed
+
+    async def _renders(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
+        uris: list[str] = []
+        after = JobId("")
+        while True:  # each answer goes on behind the last one, so this ends with the video's jobs
+            question = ListRenders(tenant_id=tenant_id, video_id=video_id, after=after)
+            listed = await self._bus.ask(question, RendersListed)
+            if listed.unfinished:
+                raise _job_running(listed.unfinished[0])
+            uris += listed.uris
+            if listed.next <= after:
+                return uris
+            after = listed.next
+
+    async def _forget_analysis(self, tenant_id: TenantId, video_id: VideoId) -> None:
+        find = FindUpload(video_id=video_id, tenant_id=tenant_id)
+        metadata = (await self._bus.ask(find, UploadFound)).metadata
+        if metadata is not None and metadata.content_hash:
+            question = ForgetAnalysis(tenant_id=tenant_id, content_hash=metadata.content_hash)
+            await self._bus.ask(question, AnalysisForgotten)
 
 
 async def pour(body: AsyncIterator[bytes], path: Path, *, at: int, room: int) -> int:
@@ -214,6 +259,16 @@ def empty_upload() -> Refusal:
         "EMPTY_UPLOAD",
         detail="the upload holds no bytes",
         hint="send the video as the request body, with its length",
+    )
+
+
+def _job_running(job_id: JobId) -> Refusal:
+    return Refusal(
+        409,
+        "JOB_RUNNING",
+        detail=f"the job {job_id!r} of this video is still under way",
+        hint="cancel it first, or wait for its end",
+        more={"job_id": job_id},
     )
 
 

@@ -41,7 +41,7 @@ from media.store import MediaStore
 from schemas.base import EPOCH, TaskId
 from schemas.commands import RunAttempt
 from schemas.routing import ProviderRecord
-from schemas.tasks import AttemptReport, NodeTiming, RenderMeter
+from schemas.tasks import AttemptReport, NodeTiming, RenderMeter, render_uri
 from workflows.graphs import LOADERS, PREFIX
 from workflows.object_info import ObjectInfo
 
@@ -263,7 +263,7 @@ class Attempt:
     ) -> AttemptReport:
         """Fetch the result, prove that it is a video, store it."""
         file = self._own(rendered.outputs.get(output_node, ()))
-        uri = f"s3://output/{report.task_id}/{report.attempt}/result.mp4"
+        uri = render_uri(report.task_id, report.attempt)
         async with anyio.TemporaryDirectory(dir=str(self._at.work_dir)) as folder:
             raw, clean = Path(folder, "raw"), Path(folder, "result.mp4")
             began = anyio.current_time()

@@ -18,12 +18,12 @@ import numpy as np
 from media import scenes, style
 from media.camera import STILL, Movement, movement
 from media.effects_seen import effects, signals
-from media.faces import FaceFinder
+from media.faces import FACE_FRAMES, LEAST, FaceFinder, people
 from media.frames import Footage, Pixels, load
 from media.palette import Light, colour_names, light
 from media.style import Named, StyleBook
 from media.tag_model import Look
-from media.tags import Tag, labels
+from media.tags import Tag, labels, person
 from media.text import TEXT_FRAMES, has_text, text_share
 from media.texture import detail_size, texture
 
@@ -37,8 +37,6 @@ STILL_SIDE: Final = 512
 _STILL_QUALITY: Final = 80
 _SHOWN_FRAMES: Final = 8
 """Frames of a shot whose colours are looked at."""
-_FACE_FRAMES: Final = 6
-"""Frames of the whole clip in which faces are looked for; they cost most."""
 _LOOKED_AT: Final = 3
 """Frames of a shot that the model looks at."""
 _MOST_LOOKS: Final = 24
@@ -165,14 +163,16 @@ def _shots(
     longest = sorted(range(len(spans)), key=lambda at: spans[at][0] - spans[at][1])
     pictured = set(longest[:MAX_STILLS])
     share = max(1, min(_LOOKED_AT, _MOST_LOOKS // len(spans)))
-    found = []
+    found: list[Shot] = []
     for at, (span, start, end) in enumerate(zip(spans, starts, ends, strict=True)):
-        inside = [
-            frame
-            for index, frame in zip(footage.full_at, footage.colour, strict=False)
-            if span[0] <= index < span[1]
+        sampled = [
+            number for number, index in enumerate(footage.full_at) if span[0] <= index < span[1]
         ]
+        inside = [footage.colour[number] for number in sampled if number < len(footage.colour)]
         picked = _spread(inside, share) if at in set(longest[:_MOST_LOOKS]) else []
+        looks = model.look(picked) if model is not None and picked else ()
+        face = people([sure for index, sure in faces.items() if span[0] <= index < span[1]])
+        somebody = person(face, looks)
         moved = movement(footage, *span)
         shown = footage.small[
             np.unique(np.linspace(span[0], span[1] - 1, _SHOWN_FRAMES).astype(int))
@@ -184,10 +184,10 @@ def _shots(
                 light=light(shown),
                 colours=colour_names(shown),
                 speed=moved.speed,
-                face=any(span[0] <= face < span[1] for face in faces),
+                face=face >= LEAST,
                 movement=moved,
-                text=bool(inside) and has_text(_spread(inside, share)),
-                things=labels(model.look(picked)) if model is not None and picked else (),
+                text=has_text(_spread([footage.full[number] for number in sampled], share)),
+                things=(*((somebody,) if somebody else ()), *(labels(looks) if looks else ())),
                 still=_still(inside) if at in pictured else b"",
             )
         )
@@ -212,10 +212,16 @@ def _still(frames: list[Pixels]) -> bytes:
     return coded.tobytes() if done else b""
 
 
-def _faces(footage: Footage) -> list[int]:
-    """Return which of the sampled frames show a face."""
+def _faces(footage: Footage) -> dict[int, float]:
+    """Return the sampled frames that were looked at, each with how surely it shows a face."""
     if not footage.full:
-        return []
+        return {}
     finder = FaceFinder()
-    picked = np.unique(np.linspace(0, len(footage.full) - 1, _FACE_FRAMES).astype(int))
-    return [footage.full_at[at] for at in picked if finder.finds(footage.full[at])]
+    picked = np.unique(np.linspace(0, len(footage.full) - 1, FACE_FRAMES).astype(int))
+    coloured = len(footage.colour) == len(footage.full)
+    return {
+        footage.full_at[at]: finder.confidence(
+            footage.full[at], footage.colour[at] if coloured else None
+        )
+        for at in picked
+    }

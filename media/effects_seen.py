@@ -1,7 +1,8 @@
 """Effects a clip already has, each seen by a rule over measured numbers.
 
-A rule answers with a margin: above 0 the effect is there, at 1 beyond doubt. The limits were set on
-one half of a set of real clips and are reported on the other, see ``benchmarks.analysis``.
+A rule answers with a margin: above 0 the effect is there, at 1 beyond doubt. The limits were set by
+looking at real clips with and without each effect (``benchmarks.analysis``); other footage may be
+read less well than those.
 """
 
 from __future__ import annotations

@@ -27,10 +27,12 @@ _RATIO: Final = 1.8
 _CALM: Final = 0.5
 """Added to the neighbours' change, so that a still clip has no cut at every tremor."""
 _WINDOW: Final = 3
+"""Neighbours on each side that a change is compared with."""
 _RETURNS: Final = ((0, 3), (3, 0), (2, 2), (0, 6), (6, 0), (0, 12), (12, 0), (6, 6))
 """How many frames before and after a cut are compared too: none may show one place."""
 _WHIP_REACH: Final = 5
 _WHIP_STEPS: Final = 2
+"""With so many other steps to another place nearby, it is the camera that swings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ def transitions(footage: Footage) -> tuple[Transition, ...]:
     sharp = [
         Transition(kind="cut", first=at, at=at, end=at)
         for at in _cuts(views)
+        # darkness is another place than either shot, twice
         if not any(fade.first - 1 <= at <= fade.end + 1 for fade in faded)
     ]
     known = _spaced([], (*faded, *sharp), len(footage))

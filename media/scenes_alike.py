@@ -28,9 +28,14 @@ _SAME_COLOURS: Final = 3.0
 _USUAL_RATE: Final = 28.0
 _BAR: Final = 24
 _LEAST_LEFT: Final = 0.4
+_LEAST_SIDE: Final = 48
 _LOOKED_AT: Final = 200
 _SHADES: Final = 50.0
-_FLAT: Final = 6.0
+_KEPT: Final = 600
+"""Frames whose detail is kept: at most 35 MB."""
+_FLAT: Final = (3.5, 6.0)
+"""Contrast of a picture with nothing in it: at night little, beside a bright shot more."""
+_FLAT_SHARE: Final = 0.15
 _DARK: Final = 40.0
 _BRIGHT: Final = 215.0
 
@@ -39,7 +44,7 @@ class Views:
     """A clip's frames, made ready to be compared with each other. Not for two threads."""
 
     def __init__(self, footage: Footage) -> None:
-        small = _without_bars(footage.small)
+        small = _large_enough(_without_bars(footage.small))
         height, width = small.shape[1:3]
         self.pace = max(1, round(footage.fps / _USUAL_RATE))
         """How many frames pass while one passes in a clip of the usual rate."""
@@ -48,7 +53,7 @@ class Views:
         self.grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in small]
         level = np.array([frame.mean() for frame in self.grey])
         self.contrast = np.array([frame.std() for frame in self.grey])
-        self.flat = self.contrast < _FLAT
+        self.flat = self.contrast < _flatness(self.contrast, 12 * self.pace)
         self.plain = self.flat & ((level < _DARK) | (level > _BRIGHT))
         """Which frames are black or white and nothing else."""
         self._size = (width, height)
@@ -104,17 +109,35 @@ class Views:
             grey = self.grey[index].astype(np.float32)
             detail = grey - cv2.GaussianBlur(grey, (0, 0), _SURROUNDINGS)
             around = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _SURROUNDINGS))
+            if len(self._detail) >= _KEPT:
+                self._detail.pop(next(iter(self._detail)))
             self._detail[index] = np.asarray(detail / (around + _LEAST_DETAIL), np.float32)
         return self._detail[index]
 
 
 def _shades(detail: Numbers) -> Pixels:
-    return np.clip(detail * _SHADES + 128, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(detail * _SHADES + 128, 0, 255), dtype=np.uint8)
 
 
 def _grids(small: Pixels) -> NDArray[np.float32]:
     tiny = [cv2.resize(frame, GRID, interpolation=cv2.INTER_AREA) for frame in small]
     return np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2Lab) for frame in tiny]).astype(np.float32)
+
+
+def _flatness(contrast: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return below which contrast each frame is flat, from the strongest one around it."""
+    padded = np.pad(contrast, reach, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=-1)
+    return np.asarray(np.clip(_FLAT_SHARE * around, *_FLAT), dtype=np.float64)
+
+
+def _large_enough(small: Pixels) -> Pixels:
+    """Grow very narrow pictures: the flow engine writes beyond its own memory on them."""
+    height, width = small.shape[1:3]
+    if min(height, width) >= _LEAST_SIDE:
+        return small
+    grow = -(-_LEAST_SIDE // min(height, width))
+    return small.repeat(grow, axis=1).repeat(grow, axis=2)
 
 
 def _without_bars(small: Pixels) -> Pixels:

@@ -18,17 +18,24 @@ from media.scenes_alike import Views
 SAME_PLACE: Final = 0.4
 """Frames that are more alike than this show the same place."""
 _LENGTHS: Final = (4, 6, 9, 13, 18, 25, 34, 46, 62)
+"""Frames of a window from old to new; a shorter window in a longer transition does too."""
 _LEAST_APART: Final = 14.0
 _MOST_STRAY: Final = 0.4
 _MOST_BACK: Final = 0.6
 _MOST_STEP: Final = 0.5
 _MOST_DETOUR: Final = 3.0
 _STILL: Final = 14
+"""Frames before and after, in which each shot should stay like itself."""
 _BEYOND: Final = ((0, 6), (3, 6), (0, 12), (3, 12))
+"""Frames before and after, which should not be like each other."""
 _LIVELY: Final = 10.0
+"""Contrast of a picture that is there in full."""
+_GROWS: Final = 0.02
 _FADE_REACH: Final = 40
+_GAP: Final = 3
 _MOST_BLINK: Final = 15
 """Frames; a longer darkness separates even shots of one place."""
+_AROUND_DARK: Final = tuple((one, two) for one in (0, 4) for two in (0, 4, 10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +85,13 @@ def course(grid: NDArray[np.float32]) -> Course:
 def mixed(views: Views, barred: NDArray[np.bool_]) -> list[Passage]:
     """Return dissolves and wipes, in order. Frames after a ``barred`` step are in no window."""
     found: list[tuple[float, Passage]] = []
+    # quick ones stay quick at any rate
     lengths = {length * views.pace for length in _LENGTHS} | set(_LENGTHS)
     for length in sorted(lengths):
         for first in range(0, len(views) - length, max(1, length // 6)):
-            cost = _cost(views, barred, first, first + length)
-            if cost is not None:
-                found.append((cost[0], cost[1]))
+            passed = _weighed(views, barred, first, first + length)
+            if passed is not None:
+                found.append(passed)
     kept: list[Passage] = []
     for _, passage in sorted(found, key=lambda each: each[0]):
         if not any(_near(passage, other) for other in kept):
@@ -96,10 +104,10 @@ def _near(one: Passage, other: Passage) -> bool:
     return one.end > other.first - reach and one.first < other.end + reach
 
 
-def _cost(
+def _weighed(
     views: Views, barred: NDArray[np.bool_], first: int, end: int
 ) -> tuple[float, Passage] | None:
-    """Return how unlike a dissolve or a wipe a window is, or nothing when it is none."""
+    """Return a passage and how little it is like one, or nothing when it is none."""
     if barred[first + 1 : end + 1].any() or views.apart(first, end) < _LEAST_APART:
         return None
     if views.flat[first] or views.flat[end]:
@@ -121,20 +129,21 @@ def _margin(
 ) -> float:
     """Weigh what speaks for two shots that mix against what speaks for one that moves.
 
-    The weights are those of a logistic regression over windows of composed clips.
+    The weights are those of a logistic regression over windows of composed and of real clips; the
+    constant leans towards saying nothing.
     """
     still = min(end - first, _STILL * views.pace)
     # only as far as the same shot goes
-    cut_before = np.flatnonzero(barred[max(0, first - still) : first + 1][::-1])
-    cut_after = np.flatnonzero(barred[end + 1 : end + 1 + still])
-    before = int(cut_before[0]) if cut_before.size else still
-    after = int(cut_after[0]) if cut_after.size else still
+    before = _until(barred[max(0, first - still) : first + 1][::-1], still)
+    after = _until(barred[end + 1 : end + 1 + still], still)
     calm = min(views.alike(first - before, first), views.alike(end, end + after))
     linked = views.alike(first, middle) + views.alike(middle, end)
     # what passes by does not stay: the old place comes back
-    back_again = max(views.alike(first - views.pace * before, end + views.pace * on) for before, on in _BEYOND)
+    back_again = max(
+        views.alike(first - views.pace * before, end + views.pace * on) for before, on in _BEYOND
+    )
     return (
-        15.8
+        14.4
         - 17.3 * seen.stray
         - 15.3 * seen.step
         - 10.0 * views.alike(first, end)
@@ -145,13 +154,18 @@ def _margin(
     )
 
 
+def _until(barred: NDArray[np.bool_], most: int) -> int:
+    found = np.flatnonzero(barred)
+    return int(found[0]) if found.size else most
+
+
 def fades(views: Views) -> list[Passage]:
     """Return passages through black, white or another plain picture, in order."""
     found: list[Passage] = []
     plain = np.flatnonzero(views.plain)
     if not plain.size:
         return found
-    for run in np.split(plain, np.flatnonzero(np.diff(plain) > 3) + 1):
+    for run in np.split(plain, np.flatnonzero(np.diff(plain) > _GAP) + 1):
         passage = _through(views, int(run[0]), int(run[-1]))
         if passage is not None:
             found.append(passage)
@@ -165,10 +179,8 @@ def _through(views: Views, first: int, last: int) -> Passage | None:
     if before is None or after is None:
         return None
     start, end = first - 1 - before, last + 1 + after
-    short = last - first < _MOST_BLINK * views.pace
-    if short and any(
-        views.alike(start - back, end + on) > SAME_PLACE for back in (0, 4) for on in (0, 4, 10)
-    ):
+    blink = last - first < _MOST_BLINK * views.pace
+    if blink and any(views.alike(start - one, end + two) > SAME_PLACE for one, two in _AROUND_DARK):
         return None
     return Passage(first=start + 1, middle=(start + 1 + end) // 2, end=end)
 
@@ -177,7 +189,7 @@ def _full(contrast: NDArray[np.float64]) -> int | None:
     """Return after how many frames the picture is there in full, or nothing."""
     if not len(contrast) or contrast.max() < _LIVELY:
         return None
-    grows = np.flatnonzero(np.diff(contrast) <= 0.02 * contrast.max())
+    grows = np.flatnonzero(np.diff(contrast) <= _GROWS * contrast.max())
     top = int(grows[0]) if grows.size else len(contrast) - 1
     enough = np.flatnonzero(contrast >= _LIVELY)
     return max(top, int(enough[0]))

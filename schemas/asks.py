@@ -93,6 +93,19 @@ class UploadDeleted(Struct, frozen=True, kw_only=True):
     """The addresses where something was stored."""
 
 
+class ForgetAnalysis(Struct, frozen=True, kw_only=True):
+    """To Content Analysis: remember nothing of these bytes any more."""
+
+    tenant_id: TenantId
+    content_hash: str
+
+
+class AnalysisForgotten(Struct, frozen=True, kw_only=True):
+    """Content Analysis's answer, also when nothing was remembered."""
+
+    content_hash: str
+
+
 class PendingReview(Struct, frozen=True, kw_only=True):
     """One upload that screening held or blocked."""
 
@@ -186,6 +199,26 @@ class JobFound(Struct, frozen=True, kw_only=True):
 
     job: Job | None = None
     revision: int = 0
+
+
+class ListRenders(Struct, frozen=True, kw_only=True):
+    """To the orchestrator: where may renders of this video lie? ``after`` is the last job seen."""
+
+    tenant_id: TenantId
+    video_id: VideoId
+    after: JobId = JobId("")
+
+
+class RendersListed(Struct, frozen=True, kw_only=True):
+    """The answer for some of the video's jobs, oldest id first; ``next`` is empty at the end.
+
+    Each attempt that a job may have made is named, also one that left nothing.
+    """
+
+    uris: tuple[str, ...] = ()
+    unfinished: tuple[JobId, ...] = ()
+    """Those that may still render, or be published."""
+    next: JobId = JobId("")
 
 
 class PendingApproval(Struct, frozen=True, kw_only=True):
@@ -492,10 +525,12 @@ Question = (
     InspectUpload
     | FindUpload
     | DeleteUpload
+    | ForgetAnalysis
     | ListReviews
     | DecideReview
     | ListJobs
     | FindJob
+    | ListRenders
     | ListApprovals
     | FindApproval
     | ListNotifications

@@ -70,6 +70,11 @@ class NodeTiming(Struct, frozen=True, kw_only=True):
     cached: bool = False
 
 
+def render_uri(task_id: TaskId, attempt: int) -> str:
+    """Return where an attempt, counted from 1, stores what it rendered."""
+    return f"s3://output/{task_id}/{attempt}/result.mp4"
+
+
 class RenderMeter(Struct, frozen=True, kw_only=True):
     """What a render took besides GPU time; what the host does not say is 0 or ``None``."""
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from actors.content_analysis import core
 from actors.content_analysis.ports import AnalysisCache, Analyzer, Captioner
-from actors.runtime.contract import Clock, Said
+from actors.runtime.contract import Clock, GiveUp, Said
 from actors.runtime.follow import follow
 from media.analysis import Sighting
 from media.errors import InvalidUriError, MediaNotFoundError
 from media.frames import UnreadableFootageError
 from media.store import MediaStore
+from schemas.asks import AnalysisForgotten, ForgetAnalysis
 from schemas.events import AnalysisFailed, ContentAnalyzed, VideoIngested
 from schemas.video import Analysis, AnalyzedContent, Video
 
@@ -27,6 +30,7 @@ class ContentAnalysis:
     """Step 2: says what is in a clip.
 
     Hears:    VideoIngested
+    Answers:  ForgetAnalysis
     Says:     ContentAnalyzed, or AnalysisFailed after its retries
     Owns:     ``content_analysis.analysis``: what was said about which bytes, by version
     Repeats:  harmless; the same clip gives the same answer under the same event_id
@@ -59,6 +63,18 @@ class ContentAnalysis:
         content = AnalyzedContent(video_id=video.video_id, analysis=analysis, request=video.request)
         header = follow(heard, ContentAnalyzed, at=self._clock.now())
         return [ContentAnalyzed(**header, payload=content)]
+
+    async def answer(self, question: Struct) -> AnalysisForgotten:
+        """Forget what was said about some bytes.
+
+        Raises:
+            GiveUp: this is no question for this module.
+        """
+        if not isinstance(question, ForgetAnalysis):
+            raise GiveUp(f"no answer to {type(question).__name__} is known here")
+        if self._cache is not None:
+            await self._cache.forget(question.tenant_id, question.content_hash)
+        return AnalysisForgotten(content_hash=question.content_hash)
 
     async def _analysis(self, video: Video) -> Analysis:
         """Return what is remembered about these bytes, else watch and remember."""

@@ -42,7 +42,7 @@ class _Answer(Struct):
 
 
 class ChatCaptioner:
-    """Asks an endpoint ``…/v1/chat/completions``, one picture at a time."""
+    """Asks an endpoint ``{base_url}/chat/completions``, one picture at a time."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ChatCaptioner:
         picture_within_s: float = 8.0,
     ) -> None:
         self._client = client
-        self._url = f"{base_url.rstrip('/')}/v1/chat/completions"
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._model = model
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._within_s = within_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.asks import JobFound, JobSummary
-from schemas.base import JobId, TenantId
+from schemas.base import JobId, TenantId, VideoId
 from schemas.jobs import Job
 from schemas.routing import RoutingManifest
 
@@ -45,4 +45,10 @@ class JobIndex(Protocol):
 
     async def find(self, tenant_id: TenantId, job_id: JobId) -> JobFound:
         """Return one job; another tenant's job is absent."""
+        ...
+
+    async def of_video(
+        self, tenant_id: TenantId, video_id: VideoId, *, limit: int, after: JobId
+    ) -> tuple[Job, ...]:
+        """Return the jobs of a tenant's video that come after the job ``after``, by id."""
         ...

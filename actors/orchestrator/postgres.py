@@ -60,6 +60,13 @@ class PostgresJobIndex:
             job=msgspec.json.decode(row["body"], type=Job), revision=int(row["revision"])
         )
 
+    async def of_video(
+        self, tenant_id: TenantId, video_id: VideoId, *, limit: int, after: JobId
+    ) -> tuple[Job, ...]:
+        """Return the jobs of a tenant's video that come after the job ``after``, by id."""
+        rows = await self._pool.fetch(_SQL["of_video"], tenant_id, video_id, after, limit)
+        return tuple(msgspec.json.decode(row["body"], type=Job) for row in rows)
+
 
 class PostgresSlots:
     """``Slots`` on one table: numbers without a gap, each taken once."""

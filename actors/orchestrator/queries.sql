@@ -32,6 +32,13 @@ select body, revision
 from orchestrator.job
 where job_id = $2 and ($1 = '*' or tenant_id = $1)
 
+-- name: of_video
+select body
+from orchestrator.job
+where tenant_id = $1 and video_id = $2 and job_id > $3
+order by job_id
+limit $4
+
 -- name: number
 select number from orchestrator.slot where effect_type = $1 and job_id = $2
 

@@ -19,6 +19,7 @@ create table if not exists orchestrator.job (
 create index if not exists job_newest on orchestrator.job (created_at desc, job_id desc);
 create index if not exists job_newest_of_tenant
     on orchestrator.job (tenant_id, created_at desc, job_id desc);
+create index if not exists job_of_video on orchestrator.job (tenant_id, video_id, job_id);
 
 create table if not exists orchestrator.slot (
     effect_type text not null,

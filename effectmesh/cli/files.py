@@ -13,8 +13,6 @@ from typing import IO, Any, Final
 
 from effectmesh.cli.console import USAGE, fail
 from effectmesh.footage.names import shown
-from effectmesh.settings import Settings
-from media.verdicts import IntakeLimits
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
 
@@ -25,13 +23,6 @@ class NotWrittenError(Exception):
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
-
-
-def limits_of(settings: Settings) -> IntakeLimits:
-    """Return what a clip may be, as the running stack would say."""
-    return IntakeLimits(
-        max_bytes=settings.max_upload_mb * 1_000_000, max_duration_ms=settings.max_duration_s * 1000
-    )
 
 
 def readable(file: Path) -> Path:

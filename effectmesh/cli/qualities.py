@@ -17,12 +17,13 @@ from rich.text import Text
 
 from actors.provider_registry.shipped import shipped
 from effectmesh.cli.console import FAILED, USAGE, console, errors, fail, print_json, settings
-from effectmesh.cli.files import beside, limits_of, placed, readable, writable
+from effectmesh.cli.files import beside, placed, readable, writable
 from effectmesh.cli.videos import refused
 from effectmesh.cli.working import bar, normalized, run_locally
 from effectmesh.comparing import MAX_OUTPUTS, Comparison, Scored, Wanted, scored
 from effectmesh.footage.asking import NoAnswerError, peek
 from effectmesh.footage.names import shown
+from effectmesh.limits import limits_of
 from effectmesh.report.frames import pictured
 from effectmesh.report.page import page
 from media.quality import EVALUATOR_VERSION, Moment

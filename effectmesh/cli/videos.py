@@ -12,12 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from effectmesh.cli.console import FAILED, console, errors, fail, print_json, settings
-from effectmesh.cli.files import beside, limits_of, placed, readable, writable
+from effectmesh.cli.files import beside, placed, readable, writable
 from effectmesh.cli.telling_analysis import tell
 from effectmesh.cli.working import bar, normalized, run_locally
 from effectmesh.footage.asking import NoAnswerError, peek, watch
 from effectmesh.footage.jobs import Peeked, Watched
 from effectmesh.footage.names import shown
+from effectmesh.limits import limits_of
 from media.errors import SandboxBrokenError
 from media.sandbox import Sandbox
 from media.verdicts import Inspected, IntakeLimits, Normalized, Refusal

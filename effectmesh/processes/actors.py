@@ -17,8 +17,6 @@ from msgspec import Struct
 from actors.approval.actor import Approval
 from actors.approval.answers import ApprovalAnswers
 from actors.approval.postgres import PostgresNotifications, PostgresQueue
-from actors.content_analysis.actor import ContentAnalysis
-from actors.content_analysis.measuring import MeasuringAnalyzer
 from actors.economic_engine.actor import EconomicEngine
 from actors.economic_engine.answers import EconomicAnswers
 from actors.economic_engine.postgres import PostgresLedger
@@ -47,16 +45,16 @@ from actors.runtime.telemetry import TelemetryProducer
 from actors.runtime.tracing import Tracer
 from actors.runtime.watch import Watched
 from actors.runtime.worker import Worker
-from actors.video_intake.actor import VideoIntake
-from actors.video_intake.postgres import PostgresUploads
 from economics.pricing import PRICES
 from effectmesh.database import AWAY, pooled
 from effectmesh.policy_shell import PolicyShell
 from effectmesh.prepare import topology_for
+from effectmesh.processes.analysis import AnalysisCare
 from effectmesh.processes.catalog import CatalogCare
 from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.processes.fleet import FleetCare, execution_module
+from effectmesh.processes.intake import IntakeCare
 from effectmesh.processes.prompts import PromptCare
 from effectmesh.processes.vitals import (
     about,
@@ -66,11 +64,10 @@ from effectmesh.processes.vitals import (
     working_check,
 )
 from effectmesh.settings import Settings
+from effectmesh.shelf import media_store
 from effectmesh.state import routing_key
 from effectmesh.users import connected_as
-from media.local_store import LocalMediaStore
-from media.sandbox import Sandbox
-from media.verdicts import IntakeLimits
+from media.store import MediaStore
 from schemas.base import Module, ProviderId
 from schemas.jobs import ENDINGS, Job, JobState
 from schemas.routing import ProviderRecord, RoutingManifest
@@ -141,6 +138,9 @@ async def _run(
     prompts = PromptCare(
         settings, bus=buses[Module.PROMPT_GENERATION], pool=pool, clock=SystemClock()
     )
+    store = media_store(settings)
+    intake = IntakeCare(settings, store=store, pool=pool, clock=SystemClock())
+    analysis = AnalysisCare(settings, store=store, pool=pool, clock=SystemClock())
     hosted = modules(
         settings,
         buses=buses,
@@ -149,6 +149,9 @@ async def _run(
         registry=registry,
         tracker=tracker,
         telemetry=telemetry,
+        store=store,
+        intake=intake,
+        analysis=analysis,
         providers=providers,
         prompts=prompts,
     )
@@ -173,12 +176,9 @@ async def _run(
         await routing.ready()
         await registry.ready()
         background.start_soon(keep, "policy", policy.run)
-        for name, run in providers.parts():
-            background.start_soon(keep, name, run)
-        for name, run in fleet.parts():
-            background.start_soon(keep, name, run)
-        for name, run in prompts.parts():
-            background.start_soon(keep, name, run)
+        for cared in (providers, fleet, prompts, intake, analysis):
+            for name, run in cared.parts():
+                background.start_soon(keep, name, run)
         background.start_soon(keep, "sweeper", _sweeper(buses, telemetry).run)
         for module, producer in telemetry.items():
             background.start_soon(keep, f"telemetry of {module}", producer.run)
@@ -207,21 +207,17 @@ def modules(
     registry: Watched[ProviderRecord],
     tracker: Tracker,
     telemetry: Mapping[Module, TelemetryProducer],
+    store: MediaStore,
+    intake: IntakeCare,
+    analysis: AnalysisCare,
     providers: CatalogCare,
     prompts: PromptCare,
 ) -> Sequence[Hosted]:
     """Return the ten modules, built."""
     clock = SystemClock()
-    store = LocalMediaStore(root=settings.media)
     ledger = PostgresLedger(pool=pool)
     queue, notifications = PostgresQueue(pool=pool), PostgresNotifications(pool=pool)
     catalog = PostgresCatalog(pool=pool)
-    intake = VideoIntake(
-        store=store,
-        uploads=PostgresUploads(pool=pool),
-        workshop=Sandbox(limits=limits_of(settings)),
-        clock=clock,
-    )
     orchestrator = Orchestrator(
         routes=_Routes(routing),
         slots=PostgresSlots(pool=pool),
@@ -236,7 +232,6 @@ def modules(
         clock=clock,
     )
     gallery = Gallery(store=store, catalog=catalog, public_url=settings.public_url, clock=clock)
-    analysis = ContentAnalysis(store=store, analyzer=MeasuringAnalyzer(), clock=clock)
     engine = EconomicEngine(ledger=ledger, book=PRICES, clock=clock)
     approval = Approval(queue=queue, notifications=notifications, clock=clock)
     execution = execution_module(
@@ -248,7 +243,8 @@ def modules(
         ledger=ledger, tracker=tracker, manifest=lambda: routing.get(MANIFEST_KEY), clock=clock
     )
     answerers: Mapping[Module, Answerer] = {
-        Module.VIDEO_INTAKE: intake,
+        Module.VIDEO_INTAKE: intake.module,
+        Module.CONTENT_ANALYSIS: analysis.module,
         Module.ORCHESTRATOR: JobAnswers(index=PostgresJobIndex(pool=pool)),
         Module.APPROVAL: ApprovalAnswers(queue=queue, notifications=notifications),
         Module.GALLERY: GalleryAnswers(catalog=catalog),
@@ -256,8 +252,8 @@ def modules(
         Module.ECONOMIC_ENGINE: money,
     }
     receivers: Mapping[Module, Any] = {
-        Module.VIDEO_INTAKE: intake.receive,
-        Module.CONTENT_ANALYSIS: analysis.receive,
+        Module.VIDEO_INTAKE: intake.module.receive,
+        Module.CONTENT_ANALYSIS: analysis.module.receive,
         Module.PROMPT_GENERATION: prompts.module.receive,
         Module.ORCHESTRATOR: _recorded(orchestrator, buses[Module.ORCHESTRATOR]),
         Module.EXECUTION: execution.receive,
@@ -280,13 +276,6 @@ def modules(
         )
         for module in HOSTED
     ]
-
-
-def limits_of(settings: Settings) -> IntakeLimits:
-    """Return what a clip may be."""
-    return IntakeLimits(
-        max_bytes=settings.max_upload_mb * 1_000_000, max_duration_ms=settings.max_duration_s * 1000
-    )
 
 
 def _recorded(saga: Saga[Any, Any], bus: Bus) -> Any:

@@ -32,6 +32,7 @@ from effectmesh.processes.vitals import (
     working_check,
 )
 from effectmesh.settings import Settings
+from effectmesh.shelf import media_store
 from effectmesh.users import connected_as
 from gpu_agent.address import check_address
 from gpu_agent.agent import GpuAgent
@@ -43,7 +44,6 @@ from gpu_agent.presence import Presence
 from gpu_agent.reporting import Reporting
 from gpu_agent.standing import Served, Standing
 from gpu_agent.vitals import find_gauge
-from media.local_store import LocalMediaStore
 from schemas.base import JobId, Module, ProviderId
 from schemas.commands import RunAttempt
 from schemas.hosts import Quarantine
@@ -105,7 +105,7 @@ async def main(settings: Settings, stopping: anyio.Event, *, options: AgentOptio
         agent = GpuAgent(
             agent_id=name,
             host=host,
-            store=LocalMediaStore(root=settings.media),
+            store=media_store(settings),
             providers=_Providers(registry),
             cancellations=_Cancellations(control),
             progress=progress,

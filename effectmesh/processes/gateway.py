@@ -14,12 +14,12 @@ from effectmesh.processes.bus_for_gateway import GatewayBus
 from effectmesh.processes.common import traced
 from effectmesh.processes.copies import registry_copy, routing_copy
 from effectmesh.settings import Settings
+from effectmesh.shelf import direct_uploads, media_store, signed_urls
 from effectmesh.state import tokens_file
 from effectmesh.users import connected_as
 from gateway.app import create_app, serve
 from gateway.identity import Tokens
 from gateway.settings import GatewaySettings
-from media.local_store import LocalMediaStore
 from schemas.base import Module
 
 MEGABYTE: Final = 1_000_000
@@ -36,7 +36,9 @@ async def main(settings: Settings, stopping: anyio.Event) -> None:
         registry = registry_copy(bus)
         app = create_app(
             bus=GatewayBus(bus=bus, routing=routing, registry=registry, tracer=tracer),
-            store=LocalMediaStore(root=settings.media),
+            store=media_store(settings),
+            direct=direct_uploads(settings),
+            signed=signed_urls(settings),
             tokens=Tokens.read(tokens_file(settings)),
             uploads_dir=settings.home / "uploads",
             clock=SystemClock(),

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Final
 
-import anyio
 import asyncpg
-import httpx
 
 from actors.prompt_generation.actor import PromptGeneration
 from actors.prompt_generation.files import TemplateFiles
@@ -18,12 +14,10 @@ from actors.prompt_generation.rewriters import DEADLINE_S, ChatRewriter, NoRewri
 from actors.runtime.bus import Bus
 from actors.runtime.contract import Clock
 from actors.runtime.logs import ActionLog
-from effectmesh.settings import SettingError, Settings
+from effectmesh.processes.model_line import ModelLine
+from effectmesh.settings import Settings
 from schemas.base import Module
 from schemas.logs import EconomicImpact, Observed, OperatorAction, Runbook
-
-MAX_KEY: Final = 4_096
-"""Characters of a key's file."""
 
 
 class PromptCare:
@@ -37,7 +31,7 @@ class PromptCare:
             SettingError: a rewriter is named by half.
         """
         self._log = ActionLog(module=Module.PROMPT_GENERATION, clock=clock, bus=bus)
-        self._client: httpx.AsyncClient | None = None
+        self._line: ModelLine | None = None
         templates = TemplateFiles()
         for broken in templates.broken:
             self._skipped(broken.file, broken.why)
@@ -55,30 +49,23 @@ class PromptCare:
         """Yield each part's name and what runs it."""
         yield "ranking of prompts", self._keeper.run
         yield "log of prompts", self._log.run
-        if self._client is not None:
-            yield "rewriter of prompts", self._hold_line
+        if self._line is not None:
+            yield from self._line.parts()
 
     def _rewriter(self, settings: Settings) -> ChatRewriter | NoRewriter:
         if not settings.rewriter_url:
             return NoRewriter()
-        if not settings.rewriter_model:
-            raise SettingError("EFFECTMESH_REWRITER_URL also needs EFFECTMESH_REWRITER_MODEL")
-        self._client = httpx.AsyncClient(timeout=DEADLINE_S)
-        return ChatRewriter(
-            client=self._client,
-            base_url=settings.rewriter_url,
+        self._line = line = ModelLine(
+            "rewriter",
+            url=settings.rewriter_url,
             model=settings.rewriter_model,
-            api_key=_key(settings),
+            key=settings.rewriter_key,
+            key_file=settings.rewriter_key_file,
+            deadline_s=DEADLINE_S,
         )
-
-    async def _hold_line(self) -> None:
-        """Close the rewriter's connections when everything else has ended."""
-        assert self._client is not None
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._client.aclose()
+        return ChatRewriter(
+            client=line.client, base_url=line.url, model=line.model, api_key=line.key
+        )
 
     def _skipped(self, file: str, why: str) -> None:
         self._log.warn(
@@ -96,13 +83,3 @@ class PromptCare:
             ),
             details={"template": file, "why": why[:500]},
         )
-
-
-def _key(settings: Settings) -> str:
-    if not settings.rewriter_key_file:
-        return settings.rewriter_key
-    try:
-        with Path(settings.rewriter_key_file).expanduser().open(encoding="utf-8") as file:
-            return file.read(MAX_KEY).strip()
-    except (OSError, UnicodeError) as error:
-        raise SettingError(f"EFFECTMESH_REWRITER_KEY_FILE: {error}") from error

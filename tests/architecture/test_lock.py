@@ -16,10 +16,19 @@ LOCK = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
 LOCKED: dict[str, set[Version]] = {}
 for _name, _version in re.findall(r"^([a-z0-9._-]+)==(\S+)", LOCK, flags=re.MULTILINE):
     LOCKED.setdefault(_name, set()).add(Version(_version))
+LOCKED_ELSEWHERE = {"vmaf"}
+"""Extras that only the benchmarks install."""
 WANTED = [
     Requirement(line)
-    for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
-    for line in group
+    for lines in (
+        PROJECT["dependencies"],
+        *(
+            each
+            for extra, each in PROJECT["optional-dependencies"].items()
+            if extra not in LOCKED_ELSEWHERE
+        ),
+    )
+    for line in lines
 ]
 
 

@@ -91,7 +91,7 @@ async def ask(endpoint: Endpoint) -> AsyncIterator[Ask]:
         ) -> list[str]:
             captioner = ChatCaptioner(
                 client=client,
-                base_url=endpoint.url + "/",
+                base_url=endpoint.url + "/v1/",
                 model="some/vision model",
                 api_key="sesame",
                 within_s=within_s,

@@ -24,7 +24,6 @@ from effectmesh.cli.app import app
 from effectmesh.cli.console import console
 from effectmesh.comparing import MAX_OUTPUTS
 from effectmesh.footage.asking import peek, vmaf
-from effectmesh.footage.names import labels
 from media.local_store import LocalMediaStore
 from media.quality import EVALUATOR_VERSION
 from media.sandbox import Sandbox
@@ -397,11 +396,3 @@ async def test_whoever_stops_waiting_ends_what_the_child_has_started(
     said.close()
 
     assert rest == ""
-
-
-def test_every_result_has_a_name_of_its_own() -> None:
-    """Short where it can be: two files are often both called result.mp4."""
-    files = [Path(each) for each in ("a/x.mp4", "b/x.mp4", "c/y.mp4", "c/z.mp4", "c/z.mp4")]
-
-    assert labels([Path("a\x1b[2J.mp4"), Path("x/a\x1b[2J.mp4")])[0] == "a\\x1b[2J.mp4"
-    assert labels(files) == ["a/x.mp4", "b/x.mp4", "y.mp4", "c/z.mp4 (#4)", "c/z.mp4 (#5)"]

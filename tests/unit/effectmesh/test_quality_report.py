@@ -15,6 +15,7 @@ from msgspec import structs
 
 from effectmesh.comparing import Comparison, Scored
 from effectmesh.footage.asking import stills
+from effectmesh.footage.names import labels
 from effectmesh.report.curves import CURVES, HEIGHT, WIDTH
 from effectmesh.report.frames import MAX_MOMENTS, Picked, Shown, bounded, picked
 from effectmesh.report.page import page
@@ -281,3 +282,11 @@ async def test_a_file_without_pictures_has_no_stills(tmp_path: Path, content: by
     clip.write_bytes(content)
 
     assert await stills(clip, [0, 40], side=80) == [b"", b""]
+
+
+def test_every_result_has_a_name_of_its_own() -> None:
+    """Short where it can be: two files are often both called result.mp4."""
+    files = [Path(each) for each in ("a/x.mp4", "b/x.mp4", "c/y.mp4", "c/z.mp4", "c/z.mp4")]
+
+    assert labels([Path("a\x1b[2J.mp4"), Path("x/a\x1b[2J.mp4")])[0] == "a\\x1b[2J.mp4"
+    assert labels(files) == ["a/x.mp4", "b/x.mp4", "y.mp4", "c/z.mp4 (#4)", "c/z.mp4 (#5)"]

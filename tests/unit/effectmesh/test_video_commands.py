@@ -19,11 +19,9 @@ from typer.testing import CliRunner
 from actors.content_analysis import core
 from effectmesh.cli.app import app
 from effectmesh.cli.console import console
-from effectmesh.cli.files import FollowedFile, NotWrittenError, beside, limits_of, placed
+from effectmesh.cli.files import FollowedFile, NotWrittenError, beside, placed
 from effectmesh.cli.telling_analysis import tell
 from effectmesh.footage.names import shown
-from effectmesh.processes import actors
-from effectmesh.settings import read
 from media import analysis
 from media.sandbox import Sandbox
 from media.tag_model import find_tag_model
@@ -124,13 +122,6 @@ def test_probe_goes_by_the_limits_that_are_set(here: Path, monkeypatch: pytest.M
 
     assert said["code"] == "TOO_LONG"
     assert said["stored"]["codec"] == "h264"
-
-
-def test_the_limits_are_those_of_the_running_stack() -> None:
-    """The function stands twice, because the other one loads the whole stack."""
-    chosen = read({"EFFECTMESH_MAX_UPLOAD_MB": "7", "EFFECTMESH_MAX_DURATION_S": "9"})
-
-    assert limits_of(chosen) == actors.limits_of(chosen)
 
 
 @pytest.mark.parametrize("command", ["probe", "analyze", "normalize"])

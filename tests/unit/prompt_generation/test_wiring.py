@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from actors.prompt_generation import parameters, ranking, words
@@ -31,7 +30,7 @@ def test_nobody_rewrites_unless_it_is_asked_for(tmp_path: Path) -> None:
     names = [name for name, _ in care(tmp_path).parts()]
 
     assert "ranking of prompts" in names
-    assert "rewriter of prompts" not in names
+    assert "line to the rewriter" not in names
 
 
 def test_a_rewriter_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -51,9 +50,10 @@ async def test_a_rewriter_s_line_is_a_part_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     built = care(tmp_path, url="http://127.0.0.1:1/v1", model="m", key_file=str(tmp_path / "key"))
 
-    assert "rewriter of prompts" in [name for name, _ in built.parts()]
-    assert isinstance(built._client, httpx.AsyncClient)
-    await built._client.aclose()
+    assert "line to the rewriter" in [name for name, _ in built.parts()]
+    assert built._line is not None
+    assert built._line.key == "secret"
+    await built._line.client.aclose()
 
 
 @pytest.mark.parametrize("module", [words, parameters, ranking], ids=lambda each: each.__name__)

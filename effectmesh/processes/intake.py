@@ -1,0 +1,84 @@
+"""What Video Intake does beside its messages: it removes what is not kept any longer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import anyio
+import asyncpg
+
+from actors.runtime.contract import Clock
+from actors.video_intake.actor import RETIRED_AT_ONCE, VideoIntake
+from actors.video_intake.fixed_policies import FixedPolicies
+from actors.video_intake.policy import RetentionPolicy, TenantPolicy
+from actors.video_intake.postgres import PostgresUploads
+from effectmesh.limits import limits_of
+from effectmesh.settings import SettingError, Settings
+from media.sandbox import Sandbox
+from media.screen_model import find_screen_model
+from media.screening import (
+    BadHashListError,
+    FileHashList,
+    HashList,
+    NoHashList,
+    ScreeningPolicy,
+)
+from media.store import MediaStore
+
+RETIRE_EVERY_S: Final = 3600.0
+
+
+class IntakeCare:
+    """The module and what runs beside it."""
+
+    def __init__(
+        self, settings: Settings, *, store: MediaStore, pool: asyncpg.Pool, clock: Clock
+    ) -> None:
+        """Build them.
+
+        Raises:
+            SettingError: the hash list cannot be read.
+        """
+        limits = limits_of(settings)
+        self.module = VideoIntake(
+            store=store,
+            uploads=PostgresUploads(pool=pool),
+            workshop=Sandbox(limits=limits, screen=find_screen_model()),
+            clock=clock,
+            policies=FixedPolicies(
+                TenantPolicy(limits=limits, uploads_per_hour=settings.uploads_per_hour)
+            ),
+            hash_list=hash_list(settings),
+            screening=ScreeningPolicy(hold_unscreened=settings.hold_unscreened),
+            retention=RetentionPolicy(
+                raw_days=settings.raw_days,
+                derived_days=settings.derived_days,
+                refused_days=settings.refused_days,
+            ),
+        )
+
+    def parts(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Yield each part's name and what runs it."""
+        yield "retention of uploads", self._retire
+
+    async def _retire(self) -> None:
+        while True:
+            while await self.module.retire() == RETIRED_AT_ONCE:
+                pass
+            await anyio.sleep(RETIRE_EVERY_S)
+
+
+def hash_list(settings: Settings) -> HashList:
+    """Return the clips that nobody may use.
+
+    Raises:
+        SettingError: the file cannot be read, or a line of it is no entry.
+    """
+    if not settings.hash_list:
+        return NoHashList()
+    try:
+        return FileHashList.read(Path(settings.hash_list))
+    except (OSError, UnicodeError, BadHashListError) as error:
+        raise SettingError(f"EFFECTMESH_HASH_LIST: {error}") from error
