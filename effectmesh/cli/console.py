@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NoReturn, TypeVar
 
@@ -47,9 +47,13 @@ def print_json(value: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
-def fail(message: str, *, hint: str = "", status: int = FAILED) -> NoReturn:
-    """Print what is wrong and what to do, and end."""
+def fail(
+    message: str, *, faults: Sequence[str] = (), hint: str = "", status: int = FAILED
+) -> NoReturn:
+    """Print what is wrong, each fault on its line, and what to do, and end."""
     errors.print(Text.assemble(("error: ", "bold red"), message))
+    for each in faults:
+        errors.print(f"  {each}", markup=False)
     if hint:
         errors.print(Text.assemble(("  fix: ", "bold"), hint))
     raise SystemExit(status)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -145,7 +145,7 @@ def import_graph(
     if record is None:
         if as_json:
             print_json({"record": None, "refusals": proposal.refusals, "notes": proposal.notes})
-        _list_faults(f"{path} cannot become a provider", proposal.refusals)
+        fail(f"{path} cannot become a provider", faults=proposal.refusals)
     if output is not None:
         text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
         output.write_bytes(text)
@@ -193,11 +193,11 @@ async def _validate_file(path: Path, comfyui: str, *, as_json: bool) -> int:
         info = await object_info(comfyui, given)
         proposal = propose(given, title=path.stem, info=info)
         if proposal.record is None:
-            _list_faults(f"{path} cannot become a provider", proposal.refusals)
+            fail(f"{path} cannot become a provider", faults=proposal.refusals)
         record = proposal.record
     else:
         record = read_record(path).record
-    info = await object_info(comfyui, record.graph)
+        info = await object_info(comfyui, record.graph)
     answer = validated(record, info)
     able = not (answer.missing_classes or answer.missing_models or answer.faults)
     where = target_if_any()
@@ -247,18 +247,9 @@ def _asking(main: Callable[[Client], Coroutine[Any, Any, Any]], *, about: str) -
                 problem = refused.problem
                 hint = _HINTS.get(problem.code, problem.hint).format(about)
                 what = problem.detail.split(";")[0] if problem.faults else problem.detail
-                _list_faults(f"{what} ({problem.code})", problem.faults, hint=hint)
+                fail(f"{what} ({problem.code})", faults=problem.faults, hint=hint)
 
     return run(go)
-
-
-def _list_faults(what: str, faults: Sequence[str], *, hint: str = "") -> NoReturn:
-    errors.print(Text.assemble(("error: ", "bold red"), what))
-    for each in faults:
-        errors.print(f"  {each}", markup=False)
-    if hint:
-        errors.print(Text.assemble(("  fix: ", "bold"), hint))
-    raise SystemExit(FAILED)
 
 
 def _told(answer: dict[str, Any], *, as_json: bool) -> None:

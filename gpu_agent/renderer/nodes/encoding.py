@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from gpu_agent.renderer.errors import NoVideoError, OddSizeError, UnsupportedError
 from gpu_agent.renderer.nodes.context import Run
+from gpu_agent.renderer.nodes.scheduling import same_scheduling
 from gpu_agent.renderer.nodes.values import (
     UNSPECIFIED,
     Audio,
@@ -153,6 +154,8 @@ def _video_stream(
         context.color_trc = target.space.curve
     elif images.matrix not in (0, UNSPECIFIED):
         context.colorspace = images.matrix
+    with same_scheduling():
+        context.open()
     return stream
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,20 @@ def test_webm_keeps_rate_and_number_of_frames(codec: str, root: Path) -> None:
     with av.open(str(outputs(root)[".webm"])) as container:
         assert container.streams.video[0].average_rate == 12.5
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there may an encoder become real-time")
+def test_an_encoder_takes_no_more_of_the_machine_than_others(root: Path) -> None:
+    """SVT-AV1 made itself and whoever opened it real-time, and the servers beside it starved."""
+    prompt = clip_graph({}, "2")
+    del prompt["s"], prompt["t"]
+    webm = {"images": ["2", 0], "filename_prefix": "o", "codec": "av1", "fps": 12.5, "crf": 40}
+    prompt["w"] = {"class_type": "SaveWEBM", "inputs": webm}
+    ran(root, prompt)
+
+    tasks = [int(each.name) for each in Path("/proc/self/task").iterdir()]
+    now = {os.sched_getscheduler(task) for task in tasks}
+    assert not now & {os.SCHED_FIFO, os.SCHED_RR}
 
 
 def test_a_value_is_shown_as_text(root: Path) -> None:

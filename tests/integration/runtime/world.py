@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from actors.runtime import provision
 from actors.runtime.answering import DeadLetter
 from actors.runtime.bus import Bus
+from actors.runtime.errors import AskError
 from actors.runtime.feed import Feed
 from actors.runtime.wire import Delivery
 from actors.runtime.worker import SlotPuller, Worker
@@ -149,11 +150,15 @@ async def info(bus: Bus, of: Consumer) -> dict[str, Any]:
 async def settled(bus: Bus, of: Consumer) -> None:
     """Return once everything was delivered and answered.
 
-    Acknowledgements are sent and not waited for, so the server may be a moment behind.
+    Acknowledgements are sent and not waited for, so the server may be a moment behind; and on a
+    busy machine it may stand still for longer than one call waits.
     """
     with anyio.fail_after(SOON_S):
         while True:
-            found = await info(bus, of)
+            try:
+                found = await info(bus, of)
+            except AskError:
+                continue
             if not found["num_pending"] and not found["num_ack_pending"]:
                 return
 
