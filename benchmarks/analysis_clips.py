@@ -5,7 +5,6 @@ A source belongs to a film; what was learnt from one shot of a film is never tri
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -34,7 +33,7 @@ class Source(Struct, frozen=True, kw_only=True):
     count: int = COUNT
     size: tuple[int, int] = _SIZE
     held: bool = False
-    """Reported by itself. Its pictures were seen while limits were set, so it is no fresh evidence."""
+    """Reported by itself; its pictures were seen while limits were set, so no fresh evidence."""
     has: frozenset[str] = frozenset()
 
     def frames(self) -> list[Frame]:
@@ -51,11 +50,10 @@ def found(name: str) -> Path:
     Raises:
         WorkloadError: it was not fetched.
     """
-    for folder in (clips.FOLDER, Path(tempfile.gettempdir()) / "clips"):
-        here = sorted(folder.rglob(name))
-        if here:
-            return here[0]
-    raise WorkloadError("analysis", f"{name} is not in {clips.FOLDER}")
+    try:
+        return clips.find_clip(name)
+    except clips.NoClipError as missing:
+        raise WorkloadError("analysis", str(missing)) from missing
 
 
 def _moved_over(path: Path, count: int) -> list[Frame]:

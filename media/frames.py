@@ -79,6 +79,10 @@ class Footage:
         return 1000.0 * len(self) / self.duration_ms
 
 
+_LEAST_SIDE: Final = 32
+"""OpenCV's optical flow crashes, or never ends, on frames of fewer rows."""
+
+
 def small_size(width: int, height: int) -> tuple[int, int]:
     """Return width and height of the small frames, the long side ``SMALL_SIDE``.
 
@@ -86,7 +90,7 @@ def small_size(width: int, height: int) -> tuple[int, int]:
     (160, 90)
     """
     scale = SMALL_SIDE / max(width, height)
-    return max(16, round(width * scale)), max(16, round(height * scale))
+    return max(_LEAST_SIDE, round(width * scale)), max(_LEAST_SIDE, round(height * scale))
 
 
 def load(

@@ -51,9 +51,6 @@ _ENVIRONMENT: Final = {
     "ORT_DISABLE_TELEMETRY": "1",
     # a pool of threads that nobody uses, each with room reserved for it
     "OPENBLAS_NUM_THREADS": "1",
-    # x264 encodes a few rows that nobody sees from memory it never wrote to, so that the same
-    # upload gave other bytes now and then; larger pieces than this come from the kernel, empty
-    "MALLOC_MMAP_THRESHOLD_": "8192",
 }
 _VERDICTS: Final[msgspec.json.Decoder[Verdict]] = msgspec.json.Decoder(Verdict)
 

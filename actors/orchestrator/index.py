@@ -15,7 +15,7 @@ from schemas.tasks import render_uri
 
 FIRST: Final = 1
 RENDER_JOBS: Final = 25
-"""Jobs looked through for one answer about a video, so that it stays far below a message's limit."""
+"""Jobs looked through for one answer about a video: it stays far below the limit of a message."""
 
 
 class JobAnswers:

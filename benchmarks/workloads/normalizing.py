@@ -21,6 +21,7 @@ AS_OURS: Final = (
     "-vf",
     "scale=1080:1920:flags=bicubic+accurate_rnd+full_chroma_int,format=yuv420p,setsar=1",
     *("-r", "30", "-c:v", "libx264", "-preset", "veryfast", "-crf", "19", "-threads", "2"),
+    *("-x264-params", "mbtree=0"),
     *("-g", "60", "-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2"),
     *("-movflags", "+faststart", "-map_metadata", "-1"),
 )

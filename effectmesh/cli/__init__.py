@@ -6,8 +6,8 @@
 ``remote``   commands that talk to a running gateway
 ``demo``     one clip through all 13 steps
 ``broker``   streams, consumers and buckets
-``videos``, ``qualities``   one file, or a result beside its input, without any server; their options
-             are in ``video_commands`` and ``quality_commands``, what they share in ``files`` (names
-             and whole files), ``working`` (progress, interruption) and ``telling_analysis``
+``videos``, ``qualities``   one file, or results beside their input, without any server; options are
+             in ``video_commands`` and ``quality_commands``, what they share in ``files`` (names and
+             whole files), ``working`` (progress, interruption) and ``telling_analysis``
 ``prompts``  templates, and how they do; options in ``prompt_commands``
 """

@@ -110,3 +110,11 @@ def test_a_stopped_home_still_answers(demo: tuple[Platform, dict[str, Any]]) -> 
     assert platform.data("status", job_id)["state"] == "COMPLETE"
     assert "fx-warm-grade-v1" in platform.cli("provider", "list")
     assert platform.data("status")["running"] is False
+
+
+def test_what_the_words_won_is_remembered(demo: tuple[Platform, dict[str, Any]]) -> None:
+    """Templates compete by what became of their renders; nobody learns from a job that is lost."""
+    platform, _ = demo
+    standings = [each["standing"] for each in platform.data("prompt", "ab")]
+
+    assert any(each and each["jobs"] >= 1 for each in standings)

@@ -15,6 +15,7 @@ import msgspec
 from litestar import Litestar
 from msgspec import Struct
 
+from actors.orchestrator.index import renders_of
 from actors.runtime.contract import FrozenClock
 from gateway.app import create_app, serve
 from gateway.errors import BusUnavailableError
@@ -26,10 +27,11 @@ from media.store import MediaStore
 from schemas import asks
 from schemas.base import JobId, Message, ProviderId, TenantId, UserId, VideoId, WorkflowId
 from schemas.commands import CancelJob, DecideApproval, StartJob
-from schemas.jobs import Job, JobState
+from schemas.jobs import ENDINGS, Candidate, Job, JobState
 from schemas.progress import JobProgressed
 from schemas.routing import CostModel, EffectRoute, ProviderRecord, ProviderRoute
-from tests.builders import NOON, metadata, selection
+from schemas.tasks import render_uri
+from tests.builders import NOON, execution_task, job_order, metadata, selection
 
 T = TypeVar("T", bound=Struct)
 
@@ -73,6 +75,7 @@ class MemoryBus:
         self.uploads: dict[tuple[str, str], asks.UploadFound] = {}
         self.reviews: dict[str, asks.PendingReview] = {}
         self.jobs: dict[JobId, Job] = {}
+        self.analysed: set[tuple[str, str]] = set()
         self.approvals: dict[JobId, asks.PendingApproval] = {}
         self.gallery: dict[str, asks.GalleryItem] = {}
         self.statements: dict[JobId, asks.Statement] = {}
@@ -175,6 +178,11 @@ class MemoryBus:
                 if known is not None:
                     await self.store.delete(known.source_uri)
                 return asks.UploadDeleted(video_id=question.video_id, found=known is not None)
+            case asks.ForgetAnalysis():
+                self.analysed.discard((question.tenant_id, question.content_hash))
+                return asks.AnalysisForgotten(content_hash=question.content_hash)
+            case asks.ListRenders():
+                return self._renders(question)
             case asks.ListReviews():
                 return asks.ReviewPage(
                     reviews=tuple(
@@ -234,6 +242,23 @@ class MemoryBus:
             case asks.ListNotifications():
                 return asks.NotificationPage(notifications=())
         raise AssertionError(question)
+
+    def _renders(self, question: asks.ListRenders) -> asks.RendersListed:
+        """Answer for one job at a time, so that whoever asks once has not asked for all."""
+        owner = question.tenant_id, question.video_id
+        ids = sorted(
+            job_id
+            for job_id, job in self.jobs.items()
+            if (job.order.tenant_id, job.order.video_id) == owner and job_id > question.after
+        )
+        if not ids:
+            return asks.RendersListed()
+        job = self.jobs[ids[0]]
+        return asks.RendersListed(
+            uris=renders_of(job),
+            unfinished=() if job.state in ENDINGS else (ids[0],),
+            next=ids[0] if ids[1:] else JobId(""),
+        )
 
     async def _inspect(self, question: asks.InspectUpload) -> asks.UploadInspected:
         self.judging.set()
@@ -306,6 +331,27 @@ class World:
         """Upload the clip."""
         answer = await client.post("/v1/uploads", content=CLIP, headers=bearer(token))
         return VideoId(answer.json()["video_id"])
+
+    async def rendered(
+        self,
+        video_id: VideoId,
+        job_id: str,
+        *,
+        state: JobState = JobState.COMPLETE,
+        tenant_id: TenantId = TENANT,
+    ) -> Sequence[str]:
+        """Have a job of a video render; return where its two attempts were stored."""
+        task = execution_task(f"task_{job_id}")
+        order = job_order(job_id=JobId(job_id), tenant_id=tenant_id, video_id=video_id)
+        self.bus.jobs[order.job_id] = Job(
+            order=order, state=state, candidates={task.task_id: Candidate(task=task)}
+        )
+        uris = [render_uri(task.task_id, attempt) for attempt in (1, 3)]
+        clip = self.media.parent / "rendered.mp4"
+        clip.write_bytes(CLIP)
+        for uri in uris:
+            await self.store.put_file(uri, clip, content_type="video/mp4")
+        return uris
 
     def awaits_approval(self, job_id: str = "job_1", tenant_id: TenantId = TENANT) -> JobId:
         """Put a job into the approval queue."""

@@ -10,15 +10,25 @@ import asyncpg
 import pytest
 from msgspec import structs
 
-from actors.orchestrator.index import JobAnswers
+from actors.orchestrator.index import RENDER_JOBS, JobAnswers
 from actors.orchestrator.postgres import PostgresJobIndex, PostgresSlots
 from actors.runtime.contract import GiveUp
 from economics.exploration import slot_of
 from effectmesh.database import migrate, pooled
-from schemas.asks import ANY_TENANT, FindEffect, FindJob, JobFound, JobPage, ListJobs
-from schemas.base import JobId, TenantId
-from schemas.jobs import Job, JobState
-from tests.builders import JOB, NOON, TENANT, job_order
+from schemas.asks import (
+    ANY_TENANT,
+    FindEffect,
+    FindJob,
+    JobFound,
+    JobPage,
+    ListJobs,
+    ListRenders,
+    RendersListed,
+)
+from schemas.base import JobId, TaskId, TenantId, VideoId
+from schemas.jobs import ENDINGS, Candidate, Job, JobState
+from schemas.tasks import RetryPolicy, render_uri
+from tests.builders import JOB, NOON, TENANT, VIDEO, execution_task, job_order
 from tests.unit.orchestrator.script import Played, awaiting_approval, start_job
 
 OTHER = TenantId("tnt_2")
@@ -43,6 +53,16 @@ def ordered(job_id: str, *, minute: int = 0, tenant: TenantId = TENANT) -> Job:
     at = NOON + timedelta(minutes=minute)
     order = job_order(job_id=JobId(job_id), tenant_id=tenant)
     return Job(order=order, state=JobState.INGESTED, created_at=at, updated_at=at)
+
+
+def rendered(job_id: str, *, tenant: TenantId = TENANT) -> Job:
+    """Return a job that ended after its only render failed."""
+    task = execution_task(f"task_{job_id}", retry_policy=RetryPolicy(max_retries=0))
+    return structs.replace(
+        ordered(job_id, tenant=tenant),
+        state=JobState.EXECUTION_FAILED,
+        candidates={task.task_id: Candidate(task=task)},
+    )
 
 
 async def test_a_job_is_found_as_its_saga_left_it(index: PostgresJobIndex) -> None:
@@ -132,6 +152,77 @@ async def test_questions_are_answered_for_the_asking_tenant_only(index: Postgres
     assert await answers.answer(FindJob(tenant_id=OTHER, job_id=JOB)) == JobFound()
     with pytest.raises(GiveUp, match="FindEffect"):
         await answers.answer(FindEffect(effect_id="fx_1"))
+
+
+async def listed(
+    index: PostgresJobIndex, tenant: TenantId = TENANT, after: str = ""
+) -> RendersListed:
+    """Ask where renders of the video may lie."""
+    question = ListRenders(tenant_id=tenant, video_id=VIDEO, after=JobId(after))
+    answer = await JobAnswers(index=index).answer(question)
+    assert isinstance(answer, RendersListed)
+    return answer
+
+
+async def test_the_renders_of_a_video_are_named_with_those_that_no_result_names(
+    index: PostgresJobIndex,
+) -> None:
+    """An agent that died after it stored has left a file that only its attempt leads to."""
+    job = awaiting_approval().job
+    assert job is not None
+    await index.store(structs.replace(job, state=JobState.COMPLETE), 7)
+
+    answer = await listed(index)
+
+    named = {each.result.output_video_uri for each in job.candidates.values() if each.result}
+    tries = {render_uri(task, number) for task in job.candidates for number in (1, 2, 3)}
+    assert len(named) == 2
+    assert set(answer.uris) == named | tries
+    assert len(answer.uris) == len(set(answer.uris))
+    assert (answer.unfinished, answer.next) == ((), "")
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_a_job_is_finished_when_it_has_ended(
+    index: PostgresJobIndex, state: JobState
+) -> None:
+    """One that waits for an approval or is published still needs its render."""
+    await index.store(structs.replace(ordered("job_1"), state=state), 1)
+
+    expected = () if state in ENDINGS else ("job_1",)
+    assert (await listed(index)).unfinished == expected
+
+
+async def test_only_jobs_of_the_asking_tenants_video_are_looked_at(
+    index: PostgresJobIndex,
+) -> None:
+    """Video ids are no secret, and deleting follows the answer."""
+    await index.store(rendered("job_1"), 1)
+    other = structs.replace(rendered("job_2").order, video_id=VideoId("vid_2"))
+    await index.store(structs.replace(rendered("job_2"), order=other), 1)
+    await index.store(rendered("job_3", tenant=OTHER), 1)
+
+    assert (await listed(index)).uris == (render_uri(TaskId("task_job_1"), 1),)
+    assert (await listed(index, OTHER)).uris == (render_uri(TaskId("task_job_3"), 1),)
+    assert await listed(index, ANY_TENANT) == RendersListed()
+
+
+async def test_many_jobs_of_one_video_are_listed_in_parts(index: PostgresJobIndex) -> None:
+    """None twice, none left out, and no answer larger than a message."""
+    names = sorted(f"job_{number}" for number in range(2 * RENDER_JOBS + 1))
+    for name in names:
+        await index.store(rendered(name), 1)
+
+    seen: list[str] = []
+    after, sizes = "", []
+    for _ in range(3):
+        answer = await listed(index, after=after)
+        seen += answer.uris
+        sizes.append(len(answer.uris))
+        after = answer.next
+
+    assert sorted(seen) == sorted(render_uri(TaskId(f"task_{name}"), 1) for name in names)
+    assert (sizes, after) == ([RENDER_JOBS, RENDER_JOBS, 1], "")
 
 
 async def test_a_job_keeps_its_number_for_ever(pool: asyncpg.Pool) -> None:

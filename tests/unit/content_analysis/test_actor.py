@@ -16,10 +16,12 @@ from actors.content_analysis.actor import ATTEMPTS, ContentAnalysis
 from actors.content_analysis.measuring import MeasuringAnalyzer
 from actors.content_analysis.memory import MemoryAnalyses
 from actors.content_analysis.ports import Analyzer
-from actors.runtime.contract import FrozenClock
+from actors.runtime.contract import FrozenClock, GiveUp
 from media.analysis import Sighting
 from media.frames import UnreadableFootageError
 from media.local_store import LocalMediaStore
+from schemas.asks import AnalysisForgotten, FindEffect, ForgetAnalysis
+from schemas.base import TenantId
 from schemas.events import AnalysisFailed, ContentAnalyzed, VideoIngested
 from tests.builders import effect_request, video_ingested
 from tests.unit.content_analysis.test_core import sighting
@@ -84,6 +86,32 @@ def actor(
         cache=cache,
         captioner=captioner,
     )
+
+
+async def test_bytes_that_were_deleted_are_forgotten_and_watched_anew(
+    store: LocalMediaStore,
+) -> None:
+    """What a tenant's clip shows does not outlive it; another tenant's memory is not touched."""
+    cache, analyzer = MemoryAnalyses(), ScriptedAnalyzer(sighting(), sighting())
+    module = actor(store, analyzer, cache=cache)
+    heard = hashed()
+    content_hash = heard.payload.metadata.content_hash
+    await module.receive(heard)
+
+    await module.answer(ForgetAnalysis(tenant_id=TenantId("tnt_2"), content_hash=content_hash))
+    await module.receive(heard)
+    assert analyzer.calls == 1
+
+    question = ForgetAnalysis(tenant_id=heard.payload.tenant_id, content_hash=content_hash)
+    assert await module.answer(question) == AnalysisForgotten(content_hash=content_hash)
+    await module.receive(heard)
+    assert analyzer.calls == 2
+
+
+async def test_another_modules_question_is_not_answered(store: LocalMediaStore) -> None:
+    """It has come to the wrong place."""
+    with pytest.raises(GiveUp, match="FindEffect"):
+        await actor(store).answer(FindEffect(effect_id="fx_1"))
 
 
 def hashed(content_hash: str = "ab" * 32) -> VideoIngested:
