@@ -22,6 +22,7 @@ from subjects.build import facts_of
 from subjects.topology import DLQ, EVT, LOG, Topology
 from tests.builders import JOB, video_ingested
 from tests.integration.runtime.world import (
+    SOON_S,
     Seen,
     apply,
     consumer,
@@ -45,10 +46,11 @@ async def _hosted(bus: Bus, receive: Any, stopping: anyio.Event) -> None:
 
 
 async def _records(bus: Bus) -> list[tuple[str, LogRecord]]:
-    return [
-        (each.subject, msgspec.json.decode(each.data, type=LogRecord))
-        for each in await stored(bus, LOG)
-    ]
+    """Return every record, once there is one: a record is sent, nobody waits until it is stored."""
+    with anyio.fail_after(SOON_S):
+        while not (found := await stored(bus, LOG)):
+            pass
+    return [(each.subject, msgspec.json.decode(each.data, type=LogRecord)) for each in found]
 
 
 async def test_a_dead_letter_is_a_record_with_its_job_and_its_page(
