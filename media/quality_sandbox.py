@@ -5,20 +5,18 @@ Whatever the clips do to their child, the caller gets a verdict. A cancelled cal
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from subprocess import DEVNULL
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, Final
+from typing import Final
 
 import anyio
 import msgspec
 from anyio import CapacityLimiter, to_thread
-from anyio.abc import Process
 
+from media.children import heard, last_words, started
 from media.errors import SandboxBrokenError
 from media.quality import Verdict, unknown
 from media.quality_job import LIMITS, READY, ScoringJob
@@ -27,7 +25,6 @@ from media.verdicts import IntakeLimits
 CHILDREN: Final = 2
 """How many pairs are scored at once, unless told otherwise."""
 MAX_ANSWER_BYTES: Final = 512 * 1024
-_MAX_COMPLAINT_BYTES: Final = 500
 _VERDICTS: Final[msgspec.json.Decoder[Verdict]] = msgspec.json.Decoder(Verdict)
 
 
@@ -81,50 +78,23 @@ class ScoringPool:
             await to_thread.run_sync(TemporaryFile) as complaints,
             TemporaryDirectory(prefix="score-") as folder,
         ):
-            # half started, a child could be neither killed nor waited for
-            with anyio.CancelScope(shield=True):
-                process = await self._started(job, complaints, Path(folder))
-            async with process:
+            child = await started(
+                "media.quality_child",
+                msgspec.json.encode(job).decode(),
+                complaints=complaints,
+                folder=Path(folder),
+                python=self._python,
+                files=(job.source, job.result),
+            )
+            async with child as process:
                 with anyio.move_on_after(self._limits.wall_seconds) as wall:
-                    answer = await _heard(process)
+                    answer = await heard(process, most=MAX_ANSWER_BYTES)
                     exit_code = await process.wait()
                 if wall.cancelled_caught:
                     process.kill()
             if wall.cancelled_caught:
                 return unknown(f"scoring took more than {self._limits.wall_seconds:g} s")
-            return _verdict(answer, exit_code, _last_words(complaints))
-
-    async def _started(self, job: ScoringJob, errors: IO[bytes], folder: Path) -> Process:
-        argument = msgspec.json.encode(job).decode()
-        try:
-            return await anyio.open_process(
-                [self._python, "-P", "-s", "-m", "media.quality_child", argument],
-                stdin=DEVNULL,
-                stderr=errors,
-                cwd=folder,
-                pass_fds=(job.source, job.result),
-                # what this process can import, and not a word of what it knows
-                env={"PYTHONPATH": _importable(), "LC_ALL": "C.UTF-8"},
-            )
-        except OSError as error:
-            raise SandboxBrokenError(str(error)) from error
-
-
-def _importable() -> str:
-    # an empty entry would mean the child's own folder, where it writes
-    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-
-
-async def _heard(process: Process) -> bytes:
-    """Read the answer; a child that goes on talking is no longer the one we wrote."""
-    assert process.stdout is not None
-    answer = bytearray()
-    async for piece in process.stdout:
-        answer += piece
-        if len(answer) > MAX_ANSWER_BYTES:
-            process.kill()
-            return bytes(answer[:MAX_ANSWER_BYTES])
-    return bytes(answer)
+            return _verdict(answer, exit_code, last_words(complaints))
 
 
 def _verdict(answer: bytes, exit_code: int, said: str) -> Verdict:
@@ -143,9 +113,3 @@ def _verdict(answer: bytes, exit_code: int, said: str) -> Verdict:
         return _VERDICTS.decode(answer.removeprefix(READY))
     except msgspec.DecodeError as error:
         return unknown(f"the scoring child's answer cannot be read: {error}")
-
-
-def _last_words(complaints: IO[bytes]) -> str:
-    size = os.fstat(complaints.fileno()).st_size
-    said = os.pread(complaints.fileno(), _MAX_COMPLAINT_BYTES, max(0, size - _MAX_COMPLAINT_BYTES))
-    return said.decode(errors="replace").strip()

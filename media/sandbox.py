@@ -17,8 +17,8 @@ from typing import IO, Final
 import anyio
 import msgspec
 from anyio import CapacityLimiter, to_thread
-from anyio.abc import Process
 
+from media.children import heard, last_words, started
 from media.errors import SandboxBrokenError, StoreFullError
 from media.job import (
     POSTER_NAME,
@@ -44,14 +44,6 @@ from media.verdicts import (
 CHILDREN: Final = 2
 """How many children run at once, unless told otherwise; each uses two threads."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
-_MAX_COMPLAINT_BYTES: Final = 500
-_ENVIRONMENT: Final = {
-    "LC_ALL": "C.UTF-8",
-    # some releases of the runtime that screens report home unless told before they are loaded
-    "ORT_DISABLE_TELEMETRY": "1",
-    # a pool of threads that nobody uses, each with room reserved for it
-    "OPENBLAS_NUM_THREADS": "1",
-}
 _VERDICTS: Final[msgspec.json.Decoder[Verdict]] = msgspec.json.Decoder(Verdict)
 
 
@@ -122,42 +114,20 @@ class Sandbox:
         answer, exit_code = b"", 0
         with await to_thread.run_sync(TemporaryFile) as complaints:
             with anyio.move_on_after(job.limits.wall_seconds) as wall:
-                async with await self._started(job, file, complaints, folder) as process:
-                    answer = await _heard(process)
+                child = await started(
+                    "media.child",
+                    msgspec.json.encode(job).decode(),
+                    complaints=complaints,
+                    folder=folder,
+                    python=self._python,
+                    stdin=file,
+                )
+                async with child as process:
+                    answer = await heard(process, most=MAX_ANSWER_BYTES)
                     exit_code = await process.wait()
             if wall.cancelled_caught:
                 return refuse(Code.TIMED_OUT, detail=f"after {job.limits.wall_seconds} s")
-            return _verdict(answer, exit_code, _last_words(complaints))
-
-    async def _started(self, job: Job, file: IO[bytes], errors: IO[bytes], folder: Path) -> Process:
-        try:
-            return await anyio.open_process(
-                [self._python, "-P", "-s", "-m", "media.child", msgspec.json.encode(job).decode()],
-                stdin=file,
-                stderr=errors,
-                cwd=folder,
-                # what this process can import, and not a word of what it knows
-                env={"PYTHONPATH": _importable(), **_ENVIRONMENT},
-            )
-        except OSError as error:
-            raise SandboxBrokenError(str(error)) from error
-
-
-def _importable() -> str:
-    # an empty entry would mean the child's own folder, where it writes
-    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-
-
-async def _heard(process: Process) -> bytes:
-    """Read the answer; a child that goes on talking is no longer the one we wrote."""
-    assert process.stdout is not None
-    answer = bytearray()
-    async for piece in process.stdout:
-        answer += piece
-        if len(answer) > MAX_ANSWER_BYTES:
-            process.kill()
-            return bytes(answer[:MAX_ANSWER_BYTES])
-    return bytes(answer)
+            return _verdict(answer, exit_code, last_words(complaints))
 
 
 def _verdict(answer: bytes, exit_code: int, said: str) -> Verdict:
@@ -189,9 +159,3 @@ def _well_named(made: Normalized) -> bool:
 def _made_in(folder: Path, made: Normalized) -> bool:
     names = filter(None, (made.video, made.poster, made.preview, made.waveform))
     return all((folder / name).is_file() and not (folder / name).is_symlink() for name in names)
-
-
-def _last_words(complaints: IO[bytes]) -> str:
-    size = os.fstat(complaints.fileno()).st_size
-    said = os.pread(complaints.fileno(), _MAX_COMPLAINT_BYTES, max(0, size - _MAX_COMPLAINT_BYTES))
-    return said.decode(errors="replace").strip()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from subprocess import DEVNULL
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -36,17 +35,11 @@ from effectmesh.footage.jobs import (
     Watch,
     Watched,
 )
+from media.children import heard, last_words, started
 from media.errors import SandboxBrokenError
 from media.verdicts import IntakeLimits
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-_MAX_COMPLAINT_BYTES: Final = 500
-_ENVIRONMENT: Final = {
-    "LC_ALL": "C.UTF-8",
-    # some releases of the runtime that models need report home unless told before they are loaded
-    "ORT_DISABLE_TELEMETRY": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 _ANSWERS: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
 
 T = TypeVar("T", Peeked, Watched, Pictures, Opinion)
@@ -128,14 +121,19 @@ async def _asked(job: Job, files: tuple[int, ...]) -> Answer:
         await to_thread.run_sync(TemporaryFile) as complaints,
         TemporaryDirectory(prefix="footage-") as folder,
     ):
-        # half started, a child could be neither killed nor waited for
-        with anyio.CancelScope(shield=True):
-            process = await _started(job, files, complaints, Path(folder))
+        process = await started(
+            "effectmesh.footage.child",
+            msgspec.json.encode(job).decode(),
+            complaints=complaints,
+            folder=Path(folder),
+            files=files,
+            own_session=True,
+        )
         over = False
         async with process:
             try:
                 with anyio.move_on_after(job.limits.wall_seconds):
-                    said = await _heard(process)
+                    said = await heard(process, most=MAX_ANSWER_BYTES, end=partial(_end, process))
                     exit_code = await process.wait()
                     over = True
             finally:
@@ -143,49 +141,13 @@ async def _asked(job: Job, files: tuple[int, ...]) -> Answer:
                     _end(process)
         if not over:
             return Failed(why=f"it took more than {job.limits.wall_seconds:g} s")
-        return _answer(said, exit_code, _last_words(complaints))
-
-
-async def _started(
-    job: Job, files: tuple[int, ...], complaints: IO[bytes], folder: Path
-) -> Process:
-    argument = msgspec.json.encode(job).decode()
-    try:
-        return await anyio.open_process(
-            [sys.executable, "-P", "-s", "-m", "effectmesh.footage.child", argument],
-            stdin=DEVNULL,
-            stderr=complaints,
-            cwd=folder,
-            pass_fds=files,
-            start_new_session=True,
-            # what this process can import, and not a word of what it knows
-            env={"PYTHONPATH": _importable(), **_ENVIRONMENT},
-        )
-    except OSError as error:
-        raise SandboxBrokenError(str(error)) from error
+        return _answer(said, exit_code, last_words(complaints))
 
 
 def _end(process: Process) -> None:
     """Kill the child and what it has started; it leads a group of its own."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _importable() -> str:
-    # an empty entry would mean the child's own folder
-    return os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-
-
-async def _heard(process: Process) -> bytes:
-    """Read the answer; a child that goes on talking is no longer the one we wrote."""
-    assert process.stdout is not None
-    said = bytearray()
-    async for piece in process.stdout:
-        said += piece
-        if len(said) > MAX_ANSWER_BYTES:
-            _end(process)
-            return bytes(said[:MAX_ANSWER_BYTES])
-    return bytes(said)
 
 
 def _answer(said: bytes, exit_code: int, complaint: str) -> Answer:
@@ -199,9 +161,3 @@ def _answer(said: bytes, exit_code: int, complaint: str) -> Answer:
         return _ANSWERS.decode(said.removeprefix(READY))
     except msgspec.DecodeError as error:
         return Failed(why=f"the child's answer cannot be read: {error}")
-
-
-def _last_words(complaints: IO[bytes]) -> str:
-    size = os.fstat(complaints.fileno()).st_size
-    said = os.pread(complaints.fileno(), _MAX_COMPLAINT_BYTES, max(0, size - _MAX_COMPLAINT_BYTES))
-    return said.decode(errors="replace").strip()
