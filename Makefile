@@ -50,8 +50,9 @@ up: $(INSTALLED)  ## Start everything and print the page's address
 test: $(INSTALLED) clips  ## Run the whole test suite
 	@$(RUN) -m pytest $(ONLY)
 
-soak: $(INSTALLED)  ## The long crash tests: workers, broker and a cluster are killed under load
-	@SOAK=1 $(RUN) -m pytest tests/integration/crashes tests/integration/cluster --log-cli-level=INFO
+soak: $(INSTALLED)  ## The long crash tests: workers, broker and a cluster are killed, lines cut
+	@SOAK=1 $(RUN) -m pytest tests/integration/crashes tests/integration/cluster \
+		tests/integration/gpu_agent/test_cuts.py --log-cli-level=INFO
 
 bench: $(BENCH)/.installed clips  ## Measure the runtime beside its peers (ONLY=group)
 	@$(RUN) -m effectmesh.clips bench

@@ -21,12 +21,13 @@ from economics.changes import changes
 from economics.cost import RATES, RateCard, expected_cost
 from economics.errors import UnknownGpuTypeError
 from economics.exploration import BLOCK
-from economics.rounding import divide, whole
+from economics.render_times import RenderTimes
+from economics.rounding import divide, significant
 from economics.routing import ACTIVE, PROBATION, SHADOW
 from economics.statistics import WANTED_SUCCESS, Declared, Estimate, Statistics
 from economics.utility import BALANCED, COMPOSITE, Usual, Weights, usual, utility, weights_for
 from schemas.base import MICRO, ProviderId
-from schemas.routing import EffectRoute, ProviderRecord, ProviderRoute, RoutingManifest
+from schemas.routing import EffectRoute, ProviderRecord, ProviderRoute, RenderTime, RoutingManifest
 
 EXPLORATION: Final = 1.0 / BLOCK
 SUSPENDED: Final = "suspended"
@@ -60,6 +61,7 @@ class _Standing(Struct, frozen=True, kw_only=True):
     reason: str = ""
     frames: int = 0
     """Of the clip that the estimate is for."""
+    render_time: RenderTime = RenderTime()
 
     @property
     def provider_id(self) -> ProviderId:
@@ -70,6 +72,7 @@ def build_manifest(
     *,
     records: Sequence[ProviderRecord],
     statistics: Statistics,
+    render_times: RenderTimes,
     effects: Collection[str],
     previous: RoutingManifest | None,
     now: datetime,
@@ -83,11 +86,15 @@ def build_manifest(
     """
     known = set(rates.nanousd_per_gpu_second)
     usable = [each for each in records if each.cost_model.gpu_type_required in known]
+    times = {each.provider_id: render_times.read(each) for each in usable}
     routes: dict[str, EffectRoute] = {}
     for effect in sorted(effects):
         before = previous.effects.get(effect) if previous else None
         offering = [each for each in usable if effect in effects_of(each, effects)]
-        standings = _standings(effect, offering, statistics, now, rates)
+        standings = [
+            replace(each, render_time=times[each.provider_id])
+            for each in _standings(effect, offering, statistics, now, rates)
+        ]
         if route := _route(effect, standings, before, effects, now):
             routes[effect] = route
     manifest = RoutingManifest(
@@ -306,7 +313,7 @@ def _provider_route(
     standing: _Standing, ordered: Sequence[_Standing], effects: Collection[str]
 ) -> ProviderRoute:
     record, estimate = standing.record, standing.estimate
-    cost = _significant(estimate.cost_microtokens)
+    cost = significant(estimate.cost_microtokens)
     return ProviderRoute(
         provider_id=record.provider_id,
         workflow_id=record.workflow_id,
@@ -317,7 +324,7 @@ def _provider_route(
         expected_quality_score={
             name: round(min(1.0, max(0.0, value)), 3) for name, value in estimate.quality.items()
         },
-        expected_duration_ms=_significant(estimate.duration_ms),
+        expected_duration_ms=significant(estimate.duration_ms),
         success_rate=round(estimate.success, 3),
         confidence=_confidence(standing, ordered),
         reason=standing.reason,
@@ -325,15 +332,17 @@ def _provider_route(
         samples=estimate.samples,
         status=standing.status,
         subtypes=looks_of(record, effects),
-        usual_frames=_significant(standing.frames, digits=2),
+        usual_frames=significant(standing.frames, digits=2),
+        render_time=standing.render_time,
+        default_steps=_steps(record),
+        max_pixels=record.clip_rule.max_pixels,
     )
 
 
-def _significant(value: float, digits: int = 3) -> int:
-    """Keep three digits: more would make a new manifest of every sample."""
-    exact = whole(value)
-    unit: int = 10 ** max(0, len(str(exact)) - digits)
-    return divide(exact, unit) * unit
+def _steps(record: ProviderRecord) -> int:
+    """Return how many sampling steps a render has when nobody asks for another number."""
+    steps = record.default_parameters.get("steps")
+    return steps if type(steps) is int and steps > 0 else 1
 
 
 def _confidence(standing: _Standing, ordered: Sequence[_Standing]) -> str:

@@ -18,6 +18,19 @@ def divide(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def significant(value: float, digits: int = 3) -> int:
+    """Return the nearest integer with so many digits, and nothing after them but zeros.
+
+    What is published of a measured value: more digits would make a new manifest of every sample.
+
+    >>> significant(123_456.0), significant(0.4)
+    (123000, 0)
+    """
+    exact = whole(value)
+    unit: int = 10 ** max(0, len(str(exact)) - digits)
+    return divide(exact, unit) * unit
+
+
 def whole(value: float) -> int:
     """Return the nearest integer to a measured value, halves up.
 

@@ -230,4 +230,7 @@ def _recommended(route: ProviderRoute, role: str, propensity: float) -> Recommen
         propensity=propensity,
         role=role,
         usual_frames=route.usual_frames,
+        render_time=route.render_time,
+        default_steps=route.default_steps,
+        max_pixels=route.max_pixels,
     )

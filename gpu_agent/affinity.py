@@ -12,6 +12,10 @@ Two bounds keep that from harming anybody:
 
 The second is aged priority: the smallest ``came + handicap`` is served. In a queue that is served
 evenly the ages of all queues stay close, and nobody changes models for it.
+
+When a queue falls behind, one host changes to it, at ``join_s``, and the others leave the work to
+that one up to ``overtake_s``. Without the difference each host that becomes free meanwhile sees the
+same old work and changes too, and soon after all of them change back.
 """
 
 from __future__ import annotations
@@ -37,7 +41,10 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """The shortest patience of a cold host while another is warm."""
     cold_limit_s: float = 10.0
     """The longest, however slow the load."""
-    overtake_s: float = 30.0
+    join_s: float = 25.0
+    """Work that came so much later goes first because it is warm, while no other host has changed
+    to what waits since that came."""
+    overtake_s: float = 45.0
     """Work that came so much later is the last that may go first because it is warm."""
     batch_s: float = 60.0
     """Work that came so much later is the last that may go first because somebody waits for it."""
@@ -62,6 +69,8 @@ class Queue(Struct, frozen=True, kw_only=True):
     """How much of it hosts have and did not answer yet."""
     warm_elsewhere: bool = False
     """Some other host that is alive would not have to load for it."""
+    joined_at: float = float("-inf")
+    """When another host was last seen to change to it."""
     load_s: float = 0.0
     """What loading is known to take; 0 when it is not."""
 
@@ -93,8 +102,11 @@ class Affinity:
 
     def rank(self, queue: Queue) -> float:
         """Return when a queue's oldest work came, plus its handicap."""
-        cold = 0.0 if queue.warm else self.bounds.overtake_s
-        return queue.came_at + cold + (self.bounds.batch_s if queue.batch else 0.0)
+        handicap = self.bounds.batch_s if queue.batch else 0.0
+        if not queue.warm:
+            joined = queue.warm_elsewhere and queue.joined_at > queue.came_at
+            handicap += self.bounds.overtake_s if joined else self.bounds.join_s
+        return queue.came_at + handicap
 
     def patience_of(self, queue: Queue) -> float:
         """Return how long an idle slot leaves this queue to hosts that are warm for it."""

@@ -63,6 +63,9 @@ class Standing:
         self._ages: dict[str, Ages] = {}
         self._heads: dict[str, int] = {}
         self._numbers: dict[str, _Numbers] = {}
+        self._warm: dict[str, frozenset[str]] = {}
+        """Who else is warm for which queue."""
+        self._joined_at: dict[str, float] = {}
         self._looked_at = float("-inf")
         self._looking = anyio.Lock()
         self.hits = 0
@@ -101,6 +104,7 @@ class Standing:
                 continue  # the slots wait for the broker too
 
     async def _look(self, fresh_s: float) -> None:
+        self._watch()
         async with self._looking:
             if anyio.current_time() - self._looked_at < fresh_s:
                 return
@@ -122,6 +126,24 @@ class Standing:
                 else:
                     self._numbers[name] = numbers
             self._looked_at = anyio.current_time()
+
+    def _watch(self) -> None:
+        """Note which other hosts are warm, and when one became it."""
+        served, others = self._served(), self._peers.others()
+        for each in served:
+            name, record = each.consumer.name, each.record
+            warm = frozenset(
+                peer.agent_id
+                for peer in others
+                if record.provider_id in peer.provider_ids and is_warm(record, peer.loaded)
+            )
+            # who was warm before we looked for the first time has been it for nobody knows how long
+            if warm - self._warm.get(name, warm):
+                self._joined_at[name] = anyio.current_time()
+            self._warm[name] = warm
+        for name in self._warm.keys() - {each.consumer.name for each in served}:
+            del self._warm[name]
+            self._joined_at.pop(name, None)
 
     async def _count(self, consumer: Consumer) -> _Numbers | None:
         try:
@@ -150,9 +172,7 @@ class Standing:
             waiting=numbers.waiting,
             came_at=numbers.came_at,
             out=numbers.out,
-            warm_elsewhere=any(
-                record.provider_id in peer.provider_ids and is_warm(record, peer.loaded)
-                for peer in self._peers.others()
-            ),
+            warm_elsewhere=bool(self._warm.get(each.consumer.name)),
+            joined_at=self._joined_at.get(each.consumer.name, float("-inf")),
             load_s=record.cost_model.cold_start_penalty_seconds,
         )

@@ -107,6 +107,17 @@ class ProviderRecord(Struct, frozen=True, kw_only=True):
     clip_rule: ClipRule = ClipRule()
 
 
+class RenderTime(Struct, frozen=True, kw_only=True):
+    """What a render takes on a warm host, by its work: the pixels of all frames together."""
+
+    fixed_ms: int = 0
+    ms_per_gigapixel: int = 0
+    ms_per_gigapixel_step: int = 0
+    """On top for each sampling step."""
+    samples: int = 0
+    """Renders it was learnt from; 0 when nobody knows."""
+
+
 class ProviderRoute(Struct, frozen=True, kw_only=True):
     """One provider's place in the routing of one effect type."""
 
@@ -130,6 +141,12 @@ class ProviderRoute(Struct, frozen=True, kw_only=True):
     """The looks it offers within the effect type."""
     usual_frames: int = 0
     """Of a clip that takes ``expected_duration_ms``; 0 when nobody knows."""
+    render_time: RenderTime = RenderTime()
+    """What ``expected_duration_ms`` is for a clip of any size."""
+    default_steps: int = 1
+    """Sampling steps of a render that asks for none."""
+    max_pixels: int = 0
+    """A larger frame is made smaller before it is rendered; 0 means no limit."""
 
 
 class EffectRoute(Struct, frozen=True, kw_only=True):
@@ -191,6 +208,12 @@ class RecommendedProvider(Struct, frozen=True, kw_only=True):
     role: str = "default"
     usual_frames: int = 0
     """Of a clip that takes ``expected_duration_ms``; 0 when nobody knows."""
+    render_time: RenderTime = RenderTime()
+    """What ``expected_duration_ms`` is for a clip of any size."""
+    default_steps: int = 1
+    """Sampling steps of a render that asks for none."""
+    max_pixels: int = 0
+    """A larger frame is made smaller before it is rendered; 0 means no limit."""
 
 
 class ProviderRecommendation(Struct, frozen=True, kw_only=True):

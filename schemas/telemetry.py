@@ -37,6 +37,12 @@ class TaskMeasured(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str)
     """True when it says nothing about how long such a task takes."""
     predicted_ms: int = 0
     """What was expected of ``duration_ms``; 0 when nothing was."""
+    input_frames: int = 0
+    pixels: int = 0
+    """Of one frame of the input; with ``input_frames`` and ``steps`` what was predicted from."""
+    steps: int = 1
+    node_runs: dict[str, int] = {}
+    """How many nodes of each class in ``nodes`` ran; those that were cached did not."""
     throttled: int = 0
     """Attempts whose host said that it is asked too often."""
 

@@ -68,6 +68,7 @@ class PolicyPublisher:
         policy = build_manifest(
             records=self._records(),
             statistics=self._tracker.statistics,
+            render_times=self._tracker.render_times,
             effects=self._book.effects(now),
             previous=previous,
             now=now,

@@ -18,6 +18,7 @@ from economics.cost import marginality
 from economics.drift import Drift, Watch, limit_for
 from economics.failures import counts_against_provider
 from economics.prediction import Predictions
+from economics.render_times import RenderTimes
 from economics.statistics import Statistics
 from economics.throttling import Throttle, Throttling
 from economics.windows import Sums, Windows
@@ -76,6 +77,7 @@ class Tracker:
     def __init__(self) -> None:
         self.statistics = Statistics()
         self.predictions = Predictions()
+        self.render_times = RenderTimes()
         self._throttling = Throttling()
         self._windows = Windows()
         self._costs: dict[tuple[ProviderId, str], Watch] = {}
@@ -126,6 +128,7 @@ class Tracker:
         self._windows.add(key, at, sums)
         self.statistics.task(sample)
         self.predictions.update(sample)
+        self.render_times.update(sample)
         findings = [self._failing(sample, at), self._throttled(sample, at)]
         if sample.succeeded and not sample.cached:
             findings += [

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import anyio
 from anyio.to_thread import run_sync
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from actors.execution.errors import ScalingFailedError
 
@@ -60,6 +61,8 @@ class AwsScaler:
             raise ScalingFailedError(self._group, f"no answer after {TIMEOUT_S:g} s") from silent
         except (BotoCoreError, ClientError) as refused:
             raise ScalingFailedError(self._group, str(refused)) from refused
+        except ResponseParserError as unread:  # no BotoCoreError; its text is the whole answer
+            raise ScalingFailedError(self._group, "somebody else answered") from unread
 
     def _set(self, desired_hosts: int) -> bool:
         found = self._client.describe_auto_scaling_groups(AutoScalingGroupNames=[self._group])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -197,6 +198,12 @@ def measured(
         cold_start=told.cold_start if told else False,
         cached=told.cached if told else False,
         predicted_ms=found.task.work.predicted_ms,
+        input_frames=found.task.work.frames,
+        pixels=found.task.work.pixels,
+        steps=found.task.work.steps,
+        node_runs=Counter(each.class_type for each in told.nodes if not each.cached)
+        if told
+        else {},
         throttled=sum(each.failure_class is FailureClass.THROTTLED for each in found.failures),
     )
 

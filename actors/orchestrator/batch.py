@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.runtime.follow import derived_id
 from economics.rounding import divide
@@ -26,6 +27,7 @@ CANDIDATES_LIMIT: Final = 3
 TIMEOUT_MS: Final = 120_000
 """One attempt may take so long, or three times what is expected, whichever is longer."""
 TIMEOUT_LIMIT_MS: Final = 900_000
+GIGA: Final = 1_000_000_000
 RETRY_POLICY: Final = RetryPolicy(max_retries=2, backoff_ms=5000)
 SHADOW: Final = "shadow"
 """The role of a provider whose result nobody sees and nobody waits for."""
@@ -111,21 +113,34 @@ def lane_of(order: JobOrder, provider: RecommendedProvider) -> str:
 
 
 def work_of(clip: VideoMetadata, provider: RecommendedProvider, prompt: PromptVariant) -> Work:
-    """Return how much there is to do, and how long that is expected to take.
-
-    What is expected is for a usual clip; a longer one takes longer, in proportion.
-    """
+    """Return how much there is to do, and how long that is expected to take."""
     frames = clip.frame_count or round(clip.fps * clip.duration_ms / 1000)
-    predicted_ms = provider.expected_duration_ms
-    if frames and provider.usual_frames:
-        predicted_ms = divide(predicted_ms * frames, provider.usual_frames)
+    pixels = _pixels(clip.resolution)
+    if provider.max_pixels:
+        pixels = min(pixels, provider.max_pixels)
     steps = prompt.parameters.get("steps")
-    return Work(
+    work = Work(
         frames=frames,
-        pixels=_pixels(clip.resolution),
-        steps=steps if type(steps) is int and steps > 0 else 1,
-        predicted_ms=predicted_ms,
+        pixels=pixels,
+        steps=steps if type(steps) is int and steps > 0 else provider.default_steps,
     )
+    return replace(work, predicted_ms=_predicted_ms(work, provider))
+
+
+def _predicted_ms(work: Work, provider: RecommendedProvider) -> int:
+    """Return what this work is expected to take, never longer than an attempt may take.
+
+    While the nodes of the provider's graph are unknown, a longer clip than usual takes longer than
+    usual, in proportion.
+    """
+    known = provider.render_time
+    if known.samples and work.frames and work.pixels:
+        each = known.ms_per_gigapixel + known.ms_per_gigapixel_step * work.steps
+        took = known.fixed_ms + divide(each * work.frames * work.pixels, GIGA)
+        return min(max(took, 1), TIMEOUT_LIMIT_MS)
+    if work.frames and provider.usual_frames:
+        return divide(provider.expected_duration_ms * work.frames, provider.usual_frames)
+    return provider.expected_duration_ms
 
 
 def _pixels(resolution: str) -> int:

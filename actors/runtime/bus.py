@@ -430,7 +430,8 @@ class Bus:
         if self._expiring is not None:
             self._expiring.cancel()
         if not self._client.is_closed:
-            await self._client.close()
+            with suppress(OSError):  # the line is cut, and what waits to be sent goes nowhere
+                await self._client.close()
 
     async def _answered(self, answer: Msg) -> None:
         self._acknowledged(answer)

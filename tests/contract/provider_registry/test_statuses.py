@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from actors.provider_registry.shipped import shipped
 from economics.policy import build_manifest
 from economics.pricing import PRICES
+from economics.render_times import RenderTimes
 from economics.statistics import Statistics
 from effectmesh.prepare import topology_for
 from gpu_agent.fit import capable
@@ -26,6 +27,7 @@ def routed(*records: object) -> dict[str, str]:
     policy = build_manifest(
         records=records,  # type: ignore[arg-type]
         statistics=Statistics(),
+        render_times=RenderTimes(),
         effects=PRICES.effects(NOON),
         previous=None,
         now=NOON,

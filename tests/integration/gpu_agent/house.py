@@ -34,14 +34,14 @@ from schemas.tasks import AttemptOrder, AttemptReport
 from subjects import build
 from subjects.topology import CMD, DLQ, EVT, Consumer, gpu_consumer
 from tests.builders import execution_task, header
-from tests.integration.runtime.world import apply, stored
+from tests.integration.runtime.world import SOON_S, apply, stored
 from tests.unit.gpu_agent.clips import write_clip
 
 LANE = "interactive"
 INPUT = "s3://intake/normalized/tnt_1/vid_1.mp4"
 LIMITS = HostLimits(poll_s=0.02, retry_s=0.02, reconnect_s=0.05)
 LOAD_S = 0.6
-BOUNDS = Bounds(cold_after_s=0.3, cold_limit_s=1.0, overtake_s=20.0)
+BOUNDS = Bounds(cold_after_s=0.3, cold_limit_s=1.0, join_s=20.0, overtake_s=20.0)
 ACK_WAIT_S = 1
 
 
@@ -116,6 +116,22 @@ class Unheard:
         """Forget the line."""
 
 
+class Started:
+    """Tells when the first line of progress comes."""
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+
+    def say(self, line: JobProgressed) -> None:
+        """Wake whoever waits."""
+        self.event.set()
+
+    async def started(self) -> None:
+        """Return when it has come."""
+        with anyio.fail_after(SOON_S):
+            await self.event.wait()
+
+
 class Neighbours:
     """What the agents of one process know of each other: what they would say of themselves."""
 
@@ -156,6 +172,11 @@ def queue(provider_id: str) -> Consumer:
 async def furnished(bus: Bus, folder: Path, *providers: str) -> LocalMediaStore:
     """Make the streams and queues, and a store that holds the clip."""
     await apply(bus, *(queue(each) for each in providers), streams=(CMD, EVT, DLQ))
+    return await stocked(folder)
+
+
+async def stocked(folder: Path) -> LocalMediaStore:
+    """Return a store that holds a small clip."""
     store = LocalMediaStore(root=folder / "media")
     clip = await anyio.to_thread.run_sync(
         lambda: write_clip(folder / "in.mp4", frames=4, width=64, height=64)

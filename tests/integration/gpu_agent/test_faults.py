@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio
 from msgspec.structs import replace
 
 from actors.runtime.contract import SystemClock
@@ -27,8 +26,7 @@ from schemas.commands import RunAttempt
 from schemas.events import AttemptFinished
 from schemas.tasks import AttemptOrder, AttemptReport
 from tests.builders import execution_task, header
-from tests.integration.gpu_agent.house import INPUT, Known, Uncancelled, Unheard
-from tests.unit.gpu_agent.clips import write_clip
+from tests.integration.gpu_agent.house import Known, Uncancelled, Unheard, stocked
 
 LIMITS = HostLimits(
     poll_s=0.05,
@@ -100,16 +98,6 @@ class Bench:
         [said] = await self.agent.receive(heard)
         assert isinstance(said, AttemptFinished)
         return said.payload
-
-
-async def stocked(folder: Path) -> LocalMediaStore:
-    """Return a store that holds a small clip."""
-    store = LocalMediaStore(root=folder / "media")
-    clip = await anyio.to_thread.run_sync(
-        lambda: write_clip(folder / "in.mp4", frames=4, width=64, height=64)
-    )
-    await store.put_file(INPUT, clip, content_type="video/mp4")
-    return store
 
 
 def benched(host: Any, store: LocalMediaStore, folder: Path) -> Bench:

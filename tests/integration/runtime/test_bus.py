@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from nats.aio.msg import Msg
 
@@ -28,6 +29,7 @@ from subjects import build
 from subjects.topology import CONTROL, EVT, SAGA, TIMER
 from tests.builders import header
 from tests.integration.embedded.parents import running
+from tests.integration.runtime.line import Line
 from tests.integration.runtime.world import SOON_S, apply, fact, stored
 
 
@@ -196,3 +198,13 @@ class _Strict(EmbeddedNats):
 def _timer(event_id: str, at: datetime | None) -> Later:
     wake = Wake(**header(event_id), purpose="deadline")  # type: ignore[arg-type]
     return Later(key="job_1", name="deadline", module=Module.ORCHESTRATOR, at=at, message=wake)
+
+
+async def test_a_bus_whose_line_is_cut_closes_without_a_fault(nats_server: str) -> None:
+    """A process that is told to end while the broker is away ends, and says nothing of it."""
+    async with Line.to(nats_server) as line, connected(line.url, name="cut") as bus:
+        line.cut()
+        with anyio.fail_after(SOON_S):
+            while bus.alive:
+                await anyio.lowlevel.checkpoint()
+        await bus.send("evt.nowhere", b"kept until the line is there again")

@@ -205,9 +205,11 @@ def puller(
 
 
 @asynccontextmanager
-async def working(*workers: Worker | SlotPuller) -> AsyncIterator[None]:
+async def working(
+    *workers: Worker | SlotPuller, within_s: float = 4 * SOON_S
+) -> AsyncIterator[None]:
     """Run workers for the length of the block, then drain them."""
-    with anyio.fail_after(4 * SOON_S):
+    with anyio.fail_after(within_s):
         async with anyio.create_task_group() as tasks:
             for each in workers:
                 tasks.start_soon(each.run)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import pytest
 
 from actors.economic_engine.publisher import PolicyPublisher
 from actors.economic_engine.tracker import Tracker
@@ -18,6 +19,7 @@ from schemas.routing import ProviderRecord, RoutingManifest
 from subjects.build import subject_of
 from tests.builders import NOON
 from tests.unit.economic_engine.words import charge, packet
+from tests.unit.economics.renders import GLOW, SAMPLED, Renders, provider
 from tests.unit.economics.worlds import EFFECT, quality, record, task
 
 MINUTE = timedelta(minutes=1)
@@ -292,6 +294,26 @@ def test_how_well_renders_are_predicted_is_tracked() -> None:
 
     error = tracker.predictions.read(ProviderId("a"), EFFECT)
     assert (error.samples, error.median_ratio) == (1, 1.5)
+
+
+def test_what_renders_take_by_their_work_is_published() -> None:
+    """Whoever dispatches predicts each clip from it."""
+    house = Renders(provider("glow", GLOW), provider("sampled", SAMPLED), seed=1)
+    house.publish()
+    shell = Shell()
+    shell.records = house.records
+    for _ in range(12):
+        for each in house.records:
+            sample = house.render(each.provider_id)
+            shell.tracker.observe(packet(sample, at=sample.at))
+    shell.publish(NOON + timedelta(hours=1))
+
+    assert shell.manifest is not None
+    routes = {each.provider_id: each for each in shell.manifest.effects[EFFECT].providers}
+    glow, sampled = routes[ProviderId("glow")], routes[ProviderId("sampled")]
+    assert (glow.default_steps, sampled.default_steps) == (1, 20)
+    assert glow.render_time.samples
+    assert sampled.render_time.ms_per_gigapixel_step == pytest.approx(25_000, rel=0.2)
 
 
 def test_a_throttled_provider_is_held_back_at_once_and_once() -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from economics.policy import Policy, build_manifest
+from economics.render_times import RenderTimes
 from economics.statistics import Statistics
 from schemas.base import JobId, ProviderId, TaskId, TenantId, WorkflowId
 from schemas.quality import QualityVector
@@ -56,6 +57,7 @@ class World:
     def __init__(self, *makers: Maker, seed: int = 1) -> None:
         self.makers = {maker.name: maker for maker in makers}
         self.statistics = Statistics()
+        self.render_times = RenderTimes()
         self.now = NOON
         self.manifest: RoutingManifest | None = None
         self.records: Sequence[ProviderRecord] = [record(maker.name) for maker in makers]
@@ -75,6 +77,7 @@ class World:
         policy = build_manifest(
             records=self.records,
             statistics=self.statistics,
+            render_times=self.render_times,
             effects=frozenset({EFFECT}),
             previous=self.manifest,
             now=self.now,

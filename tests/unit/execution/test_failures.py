@@ -6,7 +6,7 @@ import pytest
 
 from actors.execution.state import TaskPhase
 from schemas.failures import FailureClass
-from schemas.tasks import RetryPolicy, Work
+from schemas.tasks import NodeTiming, RetryPolicy, Work
 from tests.builders import execution_task
 from tests.unit.execution.story import Story, hosts_of, seconds_until
 
@@ -152,6 +152,23 @@ def test_the_measurement_says_what_was_predicted_and_what_it_was_measured_on() -
     assert (sample.host, sample.gpu_type, sample.cold_start, sample.cached) == (
         ("gpu-1", "L4", True, True)
     )
+
+
+def test_the_measurement_says_what_work_its_nodes_took_their_time_for() -> None:
+    """A class adds up, and a node that the host had in its cache took no time."""
+    work = Work(frames=190, pixels=720 * 404, steps=20)
+    story = Story(execution_task(work=work))
+    timings = [("1", "Blur", 30, False), ("2", "Blur", 50, False), ("3", "Blur", 0, True)]
+    nodes = tuple(
+        NodeTiming(node_id=name, class_type=kind, ms=ms, cached=cached)
+        for name, kind, ms, cached in (*timings, ("4", "Loader", 0, True))
+    )
+    story.report(succeeded=True, frames=380, nodes=nodes)
+    sample = story.sample()
+
+    assert (sample.input_frames, sample.pixels, sample.steps) == (190, 720 * 404, 20)
+    assert sample.nodes == {"Blur": 80, "Loader": 0}
+    assert sample.node_runs == {"Blur": 2}
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,65 @@ from botocore.stub import Stubber
 
 from actors.execution.errors import ScalingFailedError
 from actors.execution.scaler import AwsScaler, NoScaler
+from tests.unit.execution.scaler_suite import GROUP, LEAST, MOST, ScalerSuite
 
-GROUP = "gpu-hosts"
+
+class Scripted:
+    """A client that answers what the test says, in order, and nothing else."""
+
+    def __init__(self, stubber: Stubber) -> None:
+        self.stubber = stubber
+
+    @property
+    def scaler(self) -> AwsScaler:
+        """Return the scaler over the scripted client."""
+        return AwsScaler(client=self.stubber.client, group=GROUP)
+
+    def has(self, *, desired: int, wanted: int, looks: int = 1) -> None:
+        """Answer each look, and take the one change if there is one to be."""
+        self._found(desired)
+        if wanted != desired:
+            self.stubber.add_response(
+                "set_desired_capacity",
+                {},
+                {"AutoScalingGroupName": GROUP, "DesiredCapacity": wanted, "HonorCooldown": False},
+            )
+        for _ in range(looks - 1):
+            self._found(wanted)
+
+    def lacks(self) -> None:
+        """Answer that there is no group of the name."""
+        self.stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": []})
+
+    def refuses(self) -> None:
+        """Answer that the right is missing."""
+        self.stubber.add_client_error("describe_auto_scaling_groups", "AccessDenied")
+
+    def check(self) -> None:
+        """Fail when something was not asked for; what is asked for beyond that fails by itself."""
+        self.stubber.assert_no_pending_responses()
+
+    def _found(self, desired: int) -> None:
+        group: dict[str, Any] = {
+            "AutoScalingGroupName": GROUP,
+            "MinSize": LEAST,
+            "MaxSize": MOST,
+            "DesiredCapacity": desired,
+            "DefaultCooldown": 300,
+            "AvailabilityZones": ["eu-central-1a"],
+            "HealthCheckType": "EC2",
+            "CreatedTime": "2026-03-01T12:00:00Z",
+        }
+        self.stubber.add_response(
+            "describe_auto_scaling_groups",
+            {"AutoScalingGroups": [group]},
+            {"AutoScalingGroupNames": [GROUP]},
+        )
 
 
 @pytest.fixture
-def stubber() -> Iterator[Stubber]:
-    """Return a client that answers what the test says, in order, and nothing else."""
+def service() -> Iterator[Scripted]:
+    """Return the service as a script."""
     client = boto3.client(
         "autoscaling",
         region_name="eu-central-1",
@@ -25,76 +77,20 @@ def stubber() -> Iterator[Stubber]:
         aws_secret_access_key="nothing",
     )
     with Stubber(client) as stubbed:
-        yield stubbed
+        yield Scripted(stubbed)
 
 
-def scaler(stubber: Stubber) -> AwsScaler:
-    """Return the scaler over the stubbed client."""
-    return AwsScaler(client=stubber.client, group=GROUP)
+class TestScripted(ScalerSuite):
+    """The suite, played by a script."""
 
 
-def found(stubber: Stubber, **changes: Any) -> None:
-    """Let the service know the group."""
-    group = {
-        "AutoScalingGroupName": GROUP,
-        "MinSize": 1,
-        "MaxSize": 6,
-        "DesiredCapacity": 2,
-        "DefaultCooldown": 300,
-        "AvailabilityZones": ["eu-central-1a"],
-        "HealthCheckType": "EC2",
-        "CreatedTime": "2026-03-01T12:00:00Z",
-    }
-    stubber.add_response(
-        "describe_auto_scaling_groups",
-        {"AutoScalingGroups": [group | changes]},
-        {"AutoScalingGroupNames": [GROUP]},
-    )
-
-
-def taken(stubber: Stubber, capacity: int) -> None:
-    """Let the service take a desired capacity, and no other."""
-    stubber.add_response(
-        "set_desired_capacity",
-        {},
-        {"AutoScalingGroupName": GROUP, "DesiredCapacity": capacity, "HonorCooldown": False},
-    )
-
-
-@pytest.mark.parametrize(("desired", "capacity"), [(4, 4), (60, 6), (0, 1)])
-async def test_the_desired_capacity_is_set_within_the_groups_bounds(
-    stubber: Stubber, desired: int, capacity: int
-) -> None:
-    """The service refuses what is outside, and the fleet would not grow at all."""
-    found(stubber)
-    taken(stubber, capacity)
-
-    assert await scaler(stubber).scale(desired)
-    stubber.assert_no_pending_responses()
-
-
-async def test_what_is_so_already_is_not_asked_for(stubber: Stubber) -> None:
-    """Several processes ask for the same; each call counts against the account's rate."""
-    found(stubber, DesiredCapacity=4)
-
-    assert not await scaler(stubber).scale(4)
-
-
-async def test_a_group_that_does_not_exist_is_named(stubber: Stubber) -> None:
-    """A misspelt setting."""
-    stubber.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": []})
-
-    with pytest.raises(ScalingFailedError, match="'gpu-hosts' was not changed: there is no such"):
-        await scaler(stubber).scale(4)
-
-
-async def test_a_refusal_is_no_crash(stubber: Stubber) -> None:
-    """Keys expire; the renders go on."""
-    found(stubber)
-    stubber.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "later")
+async def test_a_change_that_is_refused_is_no_crash(service: Scripted) -> None:
+    """Another change is under way; the next look asks again."""
+    service._found(2)
+    service.stubber.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "later")
 
     with pytest.raises(ScalingFailedError, match="ScalingActivityInProgress"):
-        await scaler(stubber).scale(4)
+        await service.scaler.scale(4)
 
 
 async def test_nobody_starts_nothing() -> None:

@@ -41,6 +41,8 @@ class Host(Struct, kw_only=True):
     policy: Affinity
     loaded: str = ""
     free_at: float = 0.0
+    loaded_at: float = 0.0
+    """Since when it holds that."""
 
 
 class Fleet(Struct, kw_only=True):
@@ -80,7 +82,8 @@ class Fleet(Struct, kw_only=True):
     def _begin(self, number: int, work: Work, now: float) -> None:
         host = self.hosts[number]
         warm = host.loaded == work.model
-        host.loaded = work.model
+        if not warm:
+            host.loaded, host.loaded_at = work.model, now
         host.free_at = now + work.takes_s + (0.0 if warm else self.load_s[work.model])
         waiting = tuple(each for queue in self.queues.values() for each in queue)
         self.done.append(
@@ -96,14 +99,16 @@ class Fleet(Struct, kw_only=True):
 
     def _seen(self, model: str, number: int) -> Queue:
         waiting = self.queues[model]
+        others = [
+            each for at, each in enumerate(self.hosts) if at != number and each.loaded == model
+        ]
         return Queue(
             consumer=gpu_consumer("interactive", model),
             warm=self.hosts[number].loaded == model,
             waiting=len(waiting),
             came_at=waiting[0].came_at if waiting else 0.0,
-            warm_elsewhere=any(
-                each.loaded == model for at, each in enumerate(self.hosts) if at != number
-            ),
+            warm_elsewhere=bool(others),
+            joined_at=max((each.loaded_at for each in others), default=float("-inf")),
             load_s=self.load_s[model],
         )
 

@@ -50,9 +50,29 @@ def test_warm_work_goes_before_older_cold_work() -> None:
 
 def test_cold_work_that_waited_long_enough_goes_before_warm_work() -> None:
     """Else a busy host would never change its model."""
-    cold = queue("cold", warm=False, waiting=1, came_at=99.0 - BOUNDS.overtake_s - 0.1)
+    cold = queue("cold", warm=False, waiting=1, came_at=99.0 - BOUNDS.join_s - 0.1)
 
     assert names(taken(cold, queue("warm", waiting=1, came_at=99.0))) == ["cold", "warm"]
+
+
+def test_what_fell_behind_is_left_to_the_host_that_has_changed_to_it_up_to_the_bound() -> None:
+    """Else all of them would change, and all change back."""
+    warm = queue("warm", waiting=1, came_at=99.0)
+
+    def first(age: float, joined_at: float) -> str:
+        cold = queue(
+            "cold",
+            warm=False,
+            waiting=1,
+            came_at=99.0 - age,
+            warm_elsewhere=True,
+            joined_at=joined_at,
+        )
+        return names(taken(warm, cold, free_since=0.0))[0]
+
+    assert first(BOUNDS.join_s + 1, joined_at=10.0) == "cold"
+    assert first(BOUNDS.join_s + 1, joined_at=98.0) == "warm"
+    assert first(BOUNDS.overtake_s + 1, joined_at=98.0) == "cold"
 
 
 def test_an_idle_cold_host_leaves_work_to_a_warm_one_for_a_while() -> None:
@@ -187,6 +207,31 @@ def test_a_mix_of_two_models_is_served_warm_and_nobody_waits_past_the_bound(shar
     assert house.longest_wait <= BOUNDS.overtake_s
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("share", [0.5, 0.67, 0.8, 0.9])
+@pytest.mark.parametrize("busy", [0.85, 0.95])
+def test_a_busy_mix_is_served_warm_and_nobody_is_overtaken_past_the_bound(
+    busy: float, share: float, seed: int
+) -> None:
+    """Above nine tenths the loads alone are more than there is room for, and everybody waits."""
+    house = fleet(3, LOAD_S)
+    house.run(mixed(300, seed=seed, share=share, every_s=1.0 / busy))
+
+    assert house.warm_share >= 0.95
+    assert house.longest_overtaken <= BOUNDS.overtake_s
+
+
+def test_when_all_hosts_change_to_what_fell_behind_models_are_loaded_more_often() -> None:
+    """What one bound for everybody comes to: the first test of the two above can fail."""
+    shares = []
+    for bounds in (Bounds(), Bounds(join_s=30.0, overtake_s=30.0)):
+        house = fleet(3, LOAD_S, bounds)
+        house.run(mixed(300, seed=1, share=0.5, every_s=1.0 / 0.85))
+        shares.append(house.warm_share)
+
+    assert shares[0] >= 0.95 > shares[1]
+
+
 @pytest.mark.parametrize("share", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
 def test_a_skewed_mix_takes_hardly_longer_than_the_best_assignment(share: float) -> None:
     """Known in hindsight: no assignment at all could be faster than what is compared with."""
@@ -212,7 +257,7 @@ def test_nobody_is_overtaken_by_much_younger_work_even_when_there_is_too_much(se
 
 def test_without_the_bound_the_rare_model_starves() -> None:
     """The test above can fail."""
-    house = fleet(2, {"a": 8.0, "b": 8.0, "c": 8.0}, Bounds(overtake_s=10_000.0))
+    house = fleet(2, {"a": 8.0, "b": 8.0, "c": 8.0}, Bounds(join_s=10_000.0, overtake_s=10_000.0))
     work = mixed(200, seed=1, share=0.6, every_s=1.0)
     work.append(Work(model="c", came_at=20.0, takes_s=3.0))
     house.run(work)
@@ -222,7 +267,7 @@ def test_without_the_bound_the_rare_model_starves() -> None:
 
 def test_without_patience_models_are_loaded_all_the_time() -> None:
     """What warm hits would be if every idle host took whatever there is."""
-    house = fleet(3, LOAD_S, Bounds(cold_after_s=0.0, cold_limit_s=0.0, overtake_s=0.0))
+    house = fleet(3, LOAD_S, Bounds(cold_after_s=0.0, cold_limit_s=0.0, join_s=0.0, overtake_s=0.0))
     house.run(mixed(400, seed=2, share=0.5, every_s=1.0 / 0.7))
 
     assert house.warm_share < 0.8

@@ -7,18 +7,21 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from actors.runtime.errors import ApiError, BusError
 from actors.runtime.wire import Sayable
 from gpu_agent.affinity import Affinity, Bounds
 from gpu_agent.loaded import is_warm, load_ms, loaders, was_cold
+from gpu_agent.presence import Presence
 from gpu_agent.reporting import Reporting
 from gpu_agent.standing import Served, Standing
 from schemas.commands import RunAttempt
 from schemas.lanes import BATCH, INTERACTIVE
+from schemas.routing import ProviderRecord
 from schemas.tasks import NodeTiming
 from subjects.topology import gpu_consumer
-from tests.builders import attempt_finished
+from tests.builders import NOON, attempt_finished
 from tests.unit.gpu_agent.test_agent import RECORDS, run_attempt
 
 FX = next(each for each in RECORDS.values() if each.provider_id == "fx-warm-grade-v1")
@@ -94,6 +97,7 @@ class Plan:
     def __init__(self) -> None:
         self.server = Server()
         self.loaded: frozenset[str] = frozenset()
+        self.peers: list[Presence] = []
         self.standing = Standing(
             bus=self.server,  # type: ignore[arg-type]  # the two calls that are made
             served=lambda: [
@@ -102,8 +106,23 @@ class Plan:
                 for lane in (INTERACTIVE, BATCH)
             ],
             loaded=lambda: self.loaded,
+            peers=self,
             affinity=Affinity(Bounds(standby_s=0.0)),
         )
+
+    def others(self) -> list[Presence]:
+        """Return the other agents."""
+        return self.peers
+
+    def joined_at(self, record: ProviderRecord) -> float:
+        """Return when another host was last seen to change to this provider's models."""
+        self.standing._watch()
+        [seen] = [
+            self.standing._queue(each)
+            for each in self.standing._served()
+            if each.record is record and each.lane == INTERACTIVE
+        ]
+        return seen.joined_at
 
     async def names(self) -> list[str]:
         """Return what would be pulled that holds something."""
@@ -144,6 +163,30 @@ async def test_a_queue_that_is_not_there_yet_holds_up_nobody() -> None:
     plan.server.missing = {f"interactive.{SVD.provider_id}"}
 
     assert await plan.names() == [f"exec-interactive-{FX.provider_id}"]
+
+
+async def test_a_host_that_changes_to_a_model_is_seen_and_one_that_had_it_is_not() -> None:
+    """Work that is older than that is left to it for a while."""
+    plan = Plan()
+    there = Presence(
+        agent_id="agent_1",
+        host="gpu-1",
+        gpu_type="A10G",
+        provider_ids=(FX.provider_id, SVD.provider_id),
+        slots=1,
+        at=NOON,
+        loaded=SVD.required_models,
+    )
+    plan.peers = [there]
+    at_first = plan.joined_at(SVD)
+    plan.peers = [there, replace(there, agent_id="agent_2", loaded=())]
+    began = anyio.current_time()
+    others_change = plan.joined_at(SVD)
+    plan.peers = [there, replace(there, agent_id="agent_2")]
+
+    assert at_first == others_change == float("-inf")
+    assert began <= plan.joined_at(SVD) <= anyio.current_time()
+    assert plan.joined_at(SVD) == plan.joined_at(SVD)
 
 
 async def test_hits_and_misses_are_counted() -> None:

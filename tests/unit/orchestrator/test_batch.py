@@ -7,7 +7,7 @@ import pytest
 from actors.orchestrator.batch import TIMEOUT_LIMIT_MS, candidates_of, lane_of, work_of
 from schemas.base import ProviderId
 from schemas.jobs import Job, JobState
-from schemas.routing import ProviderRecommendation, RecommendedProvider, UserPreferences
+from schemas.routing import ProviderRecommendation, RecommendedProvider, RenderTime, UserPreferences
 from schemas.tasks import ExecutionTask
 from schemas.video import PromptVariant
 from tests.builders import NOON, job_order, metadata, video
@@ -83,6 +83,46 @@ def test_work_is_counted_and_predicted_for_this_clip() -> None:
     work = work_of(metadata(), provider(), prompt(steps=20))
 
     assert (work.frames, work.pixels, work.steps) == (190, 720 * 404, 20)
+    assert work.predicted_ms == 5700
+
+
+KNOWN = RenderTime(fixed_ms=500, ms_per_gigapixel=10_000, ms_per_gigapixel_step=2_000, samples=9)
+
+
+def test_what_is_known_of_the_nodes_is_predicted_by_frames_pixels_and_steps() -> None:
+    """190 frames of 720x404 are 0.0553 gigapixels: half a second, and 50 s for each of them."""
+    work = work_of(metadata(), provider(render_time=KNOWN), prompt(steps=20))
+
+    assert work.predicted_ms == 500 + round(50_000 * 190 * 720 * 404 / 1e9)
+
+
+def test_a_render_that_asks_for_no_steps_has_its_providers() -> None:
+    """Else it would be taken for a twentieth of what it is."""
+    work = work_of(metadata(), provider(render_time=KNOWN, default_steps=20), prompt())
+
+    assert work == work_of(metadata(), provider(render_time=KNOWN), prompt(steps=20))
+
+
+def test_frames_count_as_large_as_they_are_rendered() -> None:
+    """A model that takes half a million pixels makes larger frames smaller first."""
+    chosen = provider(render_time=KNOWN, max_pixels=100_000)
+    work = work_of(metadata(), chosen, prompt())
+
+    assert work.pixels == 100_000
+    assert work.predicted_ms == 500 + round(12_000 * 190 * 100_000 / 1e9)
+
+
+def test_no_clip_is_predicted_to_take_longer_than_an_attempt_may() -> None:
+    """However far the largest clip that was ever measured is from this one."""
+    endless = metadata(resolution="30000x20000", frame_count=10**6)
+
+    assert work_of(endless, provider(render_time=KNOWN), prompt()).predicted_ms == TIMEOUT_LIMIT_MS
+
+
+def test_a_size_that_cannot_be_read_is_predicted_by_its_frames() -> None:
+    """As long as nothing better is known."""
+    work = work_of(metadata(resolution=""), provider(render_time=KNOWN), prompt())
+
     assert work.predicted_ms == 5700
 
 
