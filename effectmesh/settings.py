@@ -19,7 +19,13 @@ from effectmesh.embedded.folders import default_home
 PREFIX: Final = "EFFECTMESH_"
 ONLY_FOR_TESTS: Final = frozenset({"EFFECTMESH_TEST_CLIP"})
 
-_FILES: Final = {"nats_users_file", "hash_list", "captioner_key_file", "rewriter_key_file"}
+_FILES: Final = {
+    "nats_users_file",
+    "hash_list",
+    "tenant_limits",
+    "captioner_key_file",
+    "rewriter_key_file",
+}
 """Settings that name a file, which children read from wherever they start."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -84,6 +90,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_duration_s: Annotated[int, Meta(ge=1)] = 60
     uploads_per_hour: Annotated[int, Meta(ge=1)] = 120
     """How many clips one tenant may bring within an hour."""
+    tenant_limits: str = ""
+    """A JSON file of tenants with other limits on what they bring, see ``docs/video.md``."""
     raw_days: Annotated[int, Meta(ge=0)] = 30
     """How long an upload stays as it came; 0 is for ever."""
     derived_days: Annotated[int, Meta(ge=0)] = 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import anyio
 import asyncpg
+import msgspec
 
 from actors.runtime.contract import Clock
 from actors.video_intake.actor import RETIRED_AT_ONCE, VideoIntake
@@ -26,8 +27,11 @@ from media.screening import (
     ScreeningPolicy,
 )
 from media.store import MediaStore
+from media.verdicts import IntakeLimits
+from schemas.base import TenantId
 
 RETIRE_EVERY_S: Final = 3600.0
+RATE: Final = "uploads_per_hour"
 
 
 class IntakeCare:
@@ -47,9 +51,7 @@ class IntakeCare:
             uploads=PostgresUploads(pool=pool),
             workshop=Sandbox(limits=limits, screen=find_screen_model()),
             clock=clock,
-            policies=FixedPolicies(
-                TenantPolicy(limits=limits, uploads_per_hour=settings.uploads_per_hour)
-            ),
+            policies=policies(settings),
             hash_list=hash_list(settings),
             screening=ScreeningPolicy(hold_unscreened=settings.hold_unscreened),
             retention=RetentionPolicy(
@@ -68,6 +70,35 @@ class IntakeCare:
             while await self.module.retire() == RETIRED_AT_ONCE:
                 pass
             await anyio.sleep(RETIRE_EVERY_S)
+
+
+def policies(settings: Settings) -> FixedPolicies:
+    """Return what each tenant may upload: the settings, but for those whom the file names.
+
+    Raises:
+        SettingError: the file cannot be read, or a limit in it is none.
+    """
+    usual = TenantPolicy(limits=limits_of(settings), uploads_per_hour=settings.uploads_per_hour)
+    if not settings.tenant_limits:
+        return FixedPolicies(usual)
+    try:
+        content = Path(settings.tenant_limits).read_bytes()
+        named = msgspec.json.decode(content, type=dict[TenantId, dict[str, int | float]])
+        return FixedPolicies(usual, {each: _other(usual, named[each]) for each in named})
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingError(f"EFFECTMESH_TENANT_LIMITS: {error}") from error
+
+
+def _other(usual: TenantPolicy, changes: Mapping[str, int | float]) -> TenantPolicy:
+    """Return a policy with some limits changed; an unknown name or value is refused."""
+    limits = {name: each for name, each in changes.items() if name != RATE}
+    unknown = limits.keys() - set(IntakeLimits.__struct_fields__)
+    if unknown:
+        raise msgspec.ValidationError(f"there is no limit named {min(unknown)}")
+    changed = {**msgspec.structs.asdict(usual.limits), **limits}
+    return msgspec.convert(
+        {"limits": changed, RATE: changes.get(RATE, usual.uploads_per_hour)}, TenantPolicy
+    )
 
 
 def hash_list(settings: Settings) -> HashList:

@@ -10,12 +10,13 @@ import pytest
 from actors.runtime.contract import FrozenClock
 from effectmesh.limits import limits_of
 from effectmesh.processes.analysis import AnalysisCare
-from effectmesh.processes.intake import IntakeCare, hash_list
+from effectmesh.processes.intake import IntakeCare, hash_list, policies
 from effectmesh.settings import SettingError, Settings, read
 from effectmesh.shelf import direct_uploads, media_store, signed_urls
 from media.local_store import LocalMediaStore
 from media.s3_store import S3MediaStore
 from media.screening import NoHashList
+from schemas.base import TenantId
 
 NOWHERE = cast("Any", object())
 """A pool that nobody uses while things are only built."""
@@ -89,6 +90,38 @@ def test_a_hash_list_that_cannot_be_read_stops_the_start(
 
     with pytest.raises(SettingError, match="HASH_LIST"):
         intake(settings(tmp_path, hash_list=str(file)))
+
+
+async def test_a_tenant_may_have_limits_of_its_own(tmp_path: Path) -> None:
+    """Who pays for more may bring more; everybody else stays as they are."""
+    file = tmp_path / "limits.json"
+    file.write_text('{"tnt_big": {"max_duration_ms": 120000, "uploads_per_hour": 9}}')
+    chosen = policies(settings(tmp_path, tenant_limits=str(file), max_duration_s="30"))
+
+    big, other = await chosen.of(TenantId("tnt_big")), await chosen.of(TenantId("tnt_other"))
+
+    assert (big.limits.max_duration_ms, big.uploads_per_hour) == (120_000, 9)
+    assert (other.limits.max_duration_ms, other.uploads_per_hour) == (30_000, 120)
+    assert big.limits.max_bytes == other.limits.max_bytes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        '{"t": 3}',
+        '{"t": {"max_lenght": 3}}',
+        '{"t": {"uploads_per_hour": 0}}',
+        '{"t": {"max_frames": 1.5}}',
+    ],
+)
+def test_limits_that_are_none_stop_the_start(content: str, tmp_path: Path) -> None:
+    """A misspelt limit would be no limit."""
+    file = tmp_path / "limits.json"
+    file.write_text(content)
+
+    with pytest.raises(SettingError, match="TENANT_LIMITS"):
+        policies(settings(tmp_path, tenant_limits=str(file)))
 
 
 def test_intake_lets_nothing_lie_for_ever(tmp_path: Path) -> None:
