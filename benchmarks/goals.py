@@ -352,7 +352,7 @@ GOALS: Final = (
     Goal(
         id="analysis.effects",
         group="analysis",
-        what="effects seen in three of four clips that were held back",
+        what="kinds of effect seen in three of four of the clips reported",
         unit="kinds",
         floor=13,
         better="higher",
