@@ -50,7 +50,11 @@ async def test_the_child_says_what_the_function_says(folder: Path) -> None:
         look=LOOK,
     )
 
-    assert await scored(folder, "good.mp4") == here
+    said = await scored(folder, "good.mp4")
+
+    # the child adds up in one thread, this process perhaps in two: the last digits may differ
+    assert said.look == pytest.approx(here.look, abs=1e-9)
+    assert structs.replace(said, look=here.look) == here
     assert here.composite > 0.7
 
 

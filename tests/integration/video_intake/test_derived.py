@@ -7,6 +7,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import av
 import msgspec
@@ -166,8 +167,9 @@ async def test_screening_calls_nobody(tmp_path: Path, folder: Path) -> None:
     home.mkdir()
     # unshare is made to fail, so that the proof does not rest on the missing network
     watched.write_text(
-        f"#!/bin/sh\nexport HOME={home}\nexec strace -f -o {log} -e trace=%network,write,unshare "
-        f'-e inject=unshare:error=EPERM {sys.executable} "$@"\n'
+        f"#!/bin/sh\nexport HOME={quote(str(home))}\nexec strace -f -o {quote(str(log))} "
+        "-e trace=%network,write,unshare -e inject=unshare:error=EPERM "
+        f'{quote(sys.executable)} "$@"\n'
     )
     watched.chmod(0o755)
     sandbox = Sandbox(python=str(watched), screen=find_screen_model())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from anyio import to_thread
@@ -17,6 +18,7 @@ from media.sandbox import Sandbox
 from media.verdicts import Code, Inspected, IntakeLimits, Normalized, Refusal
 from tests.integration.video_intake.hostile import CASES, OK, Case, made
 
+PYTHON = quote(sys.executable)
 NAMED = {case.name: case for case in CASES}
 REACHING_OUT = (
     "playlist of a neighbour",
@@ -109,7 +111,8 @@ async def test_a_file_opens_nothing_but_itself(name: str, upload: Path, tmp_path
     log = tmp_path / "calls"
     watched = tmp_path / "python"
     watched.write_text(
-        f'#!/bin/sh\nexec strace -f -o {log} -e trace=%file,%network,write {sys.executable} "$@"\n'
+        f"#!/bin/sh\nexec strace -f -o {quote(str(log))} "
+        f'-e trace=%file,%network,write {PYTHON} "$@"\n'
     )
     watched.chmod(0o755)
     await Sandbox(python=str(watched)).inspect(made(NAMED[name], upload))
@@ -140,7 +143,7 @@ async def test_the_child_gives_the_network_up_before_it_decodes(
     """A library that starts a thread as it is loaded would make the kernel refuse it."""
     log, watched = tmp_path / "calls", tmp_path / "python"
     watched.write_text(
-        f'#!/bin/sh\nexec strace -f -o {log} -e trace=unshare,write {sys.executable} "$@"\n'
+        f'#!/bin/sh\nexec strace -f -o {quote(str(log))} -e trace=unshare,write {PYTHON} "$@"\n'
     )
     watched.chmod(0o755)
     await Sandbox(python=str(watched)).inspect(made(NAMED["ordinary"], upload))
