@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ async def test_the_child_says_what_the_function_says(folder: Path) -> None:
 
     # the child adds up in one thread, this process perhaps in two: the last digits may differ
     assert said.look == pytest.approx(here.look, abs=1e-9)
-    assert structs.replace(said, look=here.look) == here
+    assert replace(said, look=here.look) == here
     assert here.composite > 0.7
 
 
