@@ -93,19 +93,19 @@ class Sighting:
 
 
 def watch(
-    path: Path,
+    file: Path | int,
     *,
     model: Eyes | None = None,
     book: StyleBook | None = None,
 ) -> Sighting:
-    """Decode a clip and measure it.
+    """Decode a clip, given by its path or as an open file by number, and measure it.
 
     Raises:
         UnreadableFootageError: it cannot be decoded.
     """
     # OpenCV's threads spin while they wait: on a busy machine that took forty times as long
     cv2.setNumThreads(1)
-    return describe(load(path, colour=True), model=model, book=book)
+    return describe(load(file, colour=True), model=model, book=book)
 
 
 def describe(
@@ -163,7 +163,7 @@ def _shots(
     ends = [*starts[1:], duration]
     faces = _faces(footage)
     longest = sorted(range(len(spans)), key=lambda at: spans[at][0] - spans[at][1])
-    pictured = set(longest[:MAX_STILLS])
+    pictured, looked_at = set(longest[:MAX_STILLS]), set(longest[:_MOST_LOOKS])
     share = max(1, min(_LOOKED_AT, _MOST_LOOKS // len(spans)))
     found: list[Shot] = []
     for at, (span, start, end) in enumerate(zip(spans, starts, ends, strict=True)):
@@ -171,7 +171,7 @@ def _shots(
             number for number, index in enumerate(footage.full_at) if span[0] <= index < span[1]
         ]
         inside = [footage.colour[number] for number in sampled if number < len(footage.colour)]
-        picked = _spread(inside, share) if at in set(longest[:_MOST_LOOKS]) else []
+        picked = _spread(inside, share) if at in looked_at else []
         looks = model.look(picked) if model is not None and picked else ()
         face = people([sure for index, sure in faces.items() if span[0] <= index < span[1]])
         somebody = person(face, looks)

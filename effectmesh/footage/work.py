@@ -37,7 +37,7 @@ from media.decoding import (
     picture_stream,
     sound_stream,
 )
-from media.frames import UnreadableFootageError, load
+from media.frames import UnreadableFootageError
 from media.mezzanine import Frame, fitted, standard_rate
 from media.probe import Facts, foresee
 from media.quality_vmaf import NoVmafError
@@ -136,7 +136,7 @@ def _size(look: Look) -> tuple[int, int]:
 
 
 def _watched(job: Watch) -> Watched:
-    seen = analysis.describe(load(job.file, colour=True), model=find_tag_model())
+    seen = analysis.watch(job.file, model=find_tag_model())
     return Watched(analysis=core.describe(seen), complete=seen.complete)
 
 

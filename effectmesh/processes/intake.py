@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from actors.video_intake.policy import RetentionPolicy, TenantPolicy
 from actors.video_intake.postgres import PostgresUploads
 from effectmesh.limits import limits_of
 from effectmesh.settings import SettingError, Settings
+from media.errors import StoreAwayError
 from media.sandbox import Sandbox
 from media.screen_model import find_screen_model
 from media.screening import (
@@ -29,6 +31,8 @@ from media.screening import (
 from media.store import MediaStore
 from media.verdicts import IntakeLimits
 from schemas.base import TenantId
+
+log = logging.getLogger("effectmesh.intake")
 
 RETIRE_EVERY_S: Final = 3600.0
 RATE: Final = "uploads_per_hour"
@@ -67,8 +71,11 @@ class IntakeCare:
 
     async def _retire(self) -> None:
         while True:
-            while await self.module.retire() == RETIRED_AT_ONCE:
-                pass
+            try:
+                while await self.module.retire() == RETIRED_AT_ONCE:
+                    pass
+            except StoreAwayError as away:
+                log.warning("nothing is removed until the next look in an hour: %s", away)
             await anyio.sleep(RETIRE_EVERY_S)
 
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
 
 from actors.content_analysis.ports import AnalysisCache
 from actors.content_analysis.postgres import PostgresAnalyses
-from effectmesh.database import migrate
 from tests.builders import TENANT
 from tests.unit.content_analysis.caches import CHECKS, HASH, whole
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    """Return a pool on a database with the module's tables, made twice."""
-    async with asyncpg.create_pool(database, min_size=1, max_size=4) as pool:
-        for _ in range(2):
-            await migrate(pool)
-        yield pool
 
 
 @pytest.mark.parametrize("check", CHECKS)

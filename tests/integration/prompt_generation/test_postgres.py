@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 import asyncpg
@@ -14,20 +14,10 @@ from actors.prompt_generation.keeper import RankingKeeper
 from actors.prompt_generation.ports import PromptHistory
 from actors.prompt_generation.postgres import PostgresHistory
 from actors.runtime.contract import FrozenClock
-from effectmesh.database import migrate
 from schemas.base import JobId
 from tests.builders import TENANT
 from tests.unit.prompt_generation.histories import CHECKS, PARTS, asked, whole
 from tests.unit.prompt_generation.world import FixedRanking, known, module, painterly
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    """Return a pool on a database with the module's tables, made twice."""
-    async with asyncpg.create_pool(database, min_size=1, max_size=6) as pool:
-        for _ in range(2):
-            await migrate(pool)
-        yield pool
 
 
 @pytest.mark.parametrize("check", CHECKS)

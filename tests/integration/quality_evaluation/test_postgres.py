@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 import asyncpg
@@ -11,19 +11,9 @@ import pytest
 from actors.quality_evaluation.core import Score
 from actors.quality_evaluation.ports import ScoreHistory
 from actors.quality_evaluation.postgres import PostgresScores
-from effectmesh.database import migrate
 from schemas.base import TaskId
 from tests.builders import TENANT
 from tests.unit.quality_evaluation.histories import CHECKS, score
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    """Return a pool on a database with the module's tables, made twice."""
-    async with asyncpg.create_pool(database, min_size=1, max_size=6) as pool:
-        for _ in range(2):
-            await migrate(pool)
-        yield pool
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from actors.runtime.contract import FrozenClock
 from effectmesh.limits import limits_of
+from effectmesh.processes import intake as processes
 from effectmesh.processes.analysis import AnalysisCare
 from effectmesh.processes.intake import IntakeCare, hash_list, policies
 from effectmesh.settings import SettingError, Settings, read
 from effectmesh.shelf import direct_uploads, media_store, signed_urls
+from media.errors import StoreAwayError
 from media.local_store import LocalMediaStore
 from media.s3_store import S3MediaStore
 from media.screening import NoHashList
@@ -127,6 +130,34 @@ def test_limits_that_are_none_stop_the_start(content: str, tmp_path: Path) -> No
 def test_intake_lets_nothing_lie_for_ever(tmp_path: Path) -> None:
     """Retention is a part of the process, not a command somebody must remember."""
     assert [name for name, _ in intake(settings(tmp_path)).parts()] == ["retention of uploads"]
+
+
+async def test_retention_outlasts_a_store_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour without the bucket must not end the ten modules."""
+    looked: list[int] = []
+    again = anyio.Event()
+
+    class Away:
+        async def retire(self) -> int:
+            looked.append(1)
+            if len(looked) > 1:
+                again.set()
+            raise StoreAwayError("s3://intake/raw/t/v", "no route")
+
+    monkeypatch.setattr(processes, "RETIRE_EVERY_S", 0.0)
+    care = intake(settings(tmp_path))
+    care.module = cast("Any", Away())
+    [(_, run)] = care.parts()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            await again.wait()
+            tasks.cancel_scope.cancel()
+
+    assert len(looked) > 1
 
 
 def test_limits_are_those_of_the_settings(tmp_path: Path) -> None:
